@@ -1,0 +1,2 @@
+//! Command specifications, sessions, dispatch and call.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! The movable heap: segments, arenas, blocks and exact accounting.

@@ -1,0 +1,1 @@
+//! Shards, tables, entries, scanning and expiry.

@@ -1,0 +1,2 @@
+//! The RESP2 and RESP3 reader and writer, without I/O.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Workers, connections, listeners and maintenance.

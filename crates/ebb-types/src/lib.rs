@@ -1,0 +1,2 @@
+//! Algorithms over values that need no keyspace: numbers, glob patterns, bit operations, LCS.
+#![forbid(unsafe_code)]

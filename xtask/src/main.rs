@@ -1,0 +1,2 @@
+//! Developer tasks behind `./x`.
+fn main() {}
