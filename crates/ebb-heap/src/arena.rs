@@ -1,0 +1,504 @@
+//! An arena: the segments of one owner, its bump pointer and its lists of holes.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::OutOfMemory;
+use crate::size::{LARGE_BYTES, LISTS, MIN_BYTES, UNIT, list_of, rounded};
+use crate::space::{SEGMENT_BYTES, Space, State, space};
+
+pub(crate) const KIND_HOLE: u8 = 0;
+/// A gap too small for a hole, or a hole in a segment that is being evacuated: on no list.
+pub(crate) const KIND_PAD: u8 = 1;
+
+/// A current segment that is emptied is kept, unless it had grown past this.
+const KEEP_EMPTY_BYTES: usize = 64 * 1024;
+/// From this size on a larger hole is split before fresh memory is used.
+const SPLIT_EAGERLY_BYTES: usize = 1024;
+const ARENAS_MAX: usize = 4096;
+const NONE: u64 = 0;
+
+/// Names an arena. Arenas are made at the start (one or two a shard, one a worker) and
+/// live as long as the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ArenaId(pub(crate) u16);
+
+/// Totals of an arena, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ArenaStats {
+    /// In blocks, headers and rounding included.
+    pub live: usize,
+    /// In holes and gaps between blocks.
+    pub holes: usize,
+    /// Bumped over or taken by large blocks: what may be resident.
+    pub touched: usize,
+    /// Blocks.
+    pub blocks: usize,
+    /// Segments held (those of large blocks not included).
+    pub segments: usize,
+}
+
+/// One block as a walk sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockInfo {
+    /// The block's address in units: the same number a [`crate::Compact`] holds.
+    pub address: u64,
+    /// Bytes, header included.
+    pub bytes: usize,
+    /// The owner's tag.
+    pub kind: u8,
+}
+
+/// One segment of small blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Index in the segment table.
+    pub index: u32,
+    /// Bytes in blocks.
+    pub live: usize,
+    /// Bytes touched.
+    pub touched: usize,
+    /// Whether new blocks go here by bumping.
+    pub current: bool,
+    /// Whether its blocks are being moved out.
+    pub evacuating: bool,
+}
+
+struct Inner {
+    id: u16,
+    current: Option<u32>,
+    bump: usize,
+    /// First hole of each list, in units plus one; [`NONE`] if empty.
+    heads: Vec<u64>,
+    /// One bit for each list that is not empty.
+    filled: [u64; LISTS.div_ceil(64)],
+    segments: Vec<u32>,
+    holes: usize,
+    blocks: usize,
+    touched: usize,
+}
+
+pub(crate) struct Arena {
+    inner: Mutex<Inner>,
+    live: AtomicUsize,
+}
+
+static ARENAS: [OnceLock<Arena>; ARENAS_MAX] = [const { OnceLock::new() }; ARENAS_MAX];
+static NEXT: AtomicU16 = AtomicU16::new(0);
+
+pub(crate) fn arena(id: u16) -> &'static Arena {
+    match ARENAS[id as usize].get() {
+        Some(arena) => arena,
+        None => unreachable!("an arena id is made only together with its arena"),
+    }
+}
+
+/// The size in the header, for a block that is not large.
+pub(crate) fn header_bytes(address: *const u8) -> usize {
+    // SAFETY: callers pass the start of a block or hole, whose first two bytes are its size.
+    unsafe { address.cast::<u16>().read() as usize * UNIT }
+}
+
+fn write_header(address: *mut u8, bytes: usize, kind: u8) {
+    debug_assert!(bytes.is_multiple_of(UNIT) && bytes / UNIT <= usize::from(u16::MAX));
+    // SAFETY: callers own at least four bytes at `address`, which is 4-aligned.
+    unsafe {
+        address.cast::<u16>().write((bytes / UNIT) as u16);
+        address.add(2).write(kind);
+    }
+}
+
+pub(crate) fn kind_at(address: *const u8) -> u8 {
+    // SAFETY: callers pass the start of a block or hole.
+    unsafe { address.add(2).read() }
+}
+
+/// Links of a hole, each in units plus one: next at byte 4, previous at byte 9.
+fn link(address: *const u8, at: usize) -> u64 {
+    let mut bytes = [0; 8];
+    // SAFETY: a hole has at least 16 bytes; at + 5 <= 14.
+    unsafe { std::ptr::copy_nonoverlapping(address.add(at), bytes.as_mut_ptr(), 5) };
+    u64::from_le_bytes(bytes)
+}
+
+fn set_link(address: *mut u8, at: usize, value: u64) {
+    // SAFETY: as in `link`.
+    unsafe { std::ptr::copy_nonoverlapping(value.to_le_bytes().as_ptr(), address.add(at), 5) };
+}
+
+const NEXT_AT: usize = 4;
+const PREVIOUS_AT: usize = 9;
+
+impl Inner {
+    fn push_hole(&mut self, space: &Space, address: *mut u8, bytes: usize) {
+        if bytes < MIN_BYTES {
+            write_header(address, bytes, KIND_PAD);
+            return;
+        }
+        write_header(address, bytes, KIND_HOLE);
+        let list = list_of(bytes);
+        let head = self.heads[list];
+        set_link(address, NEXT_AT, head);
+        set_link(address, PREVIOUS_AT, NONE);
+        let name = space.units_of(address) + 1;
+        if head != NONE {
+            set_link(space.address_of(head - 1), PREVIOUS_AT, name);
+        }
+        self.heads[list] = name;
+        self.filled[list / 64] |= 1 << (list % 64);
+    }
+
+    fn unlink_hole(&mut self, space: &Space, address: *mut u8, bytes: usize) {
+        let (next, previous) = (link(address, NEXT_AT), link(address, PREVIOUS_AT));
+        if next != NONE {
+            set_link(space.address_of(next - 1), PREVIOUS_AT, previous);
+        }
+        if previous != NONE {
+            set_link(space.address_of(previous - 1), NEXT_AT, next);
+        } else {
+            let list = list_of(bytes);
+            self.heads[list] = next;
+            if next == NONE {
+                self.filled[list / 64] &= !(1 << (list % 64));
+            }
+        }
+    }
+
+    /// The first list at or after `list` that has a hole.
+    fn list_from(&self, list: usize) -> Option<usize> {
+        let mut word = list / 64;
+        let mut bits = *self.filled.get(word)? & (!0 << (list % 64));
+        loop {
+            if bits != 0 {
+                return Some(word * 64 + bits.trailing_zeros() as usize);
+            }
+            word += 1;
+            bits = *self.filled.get(word)?;
+        }
+    }
+
+    /// Takes the first hole of `list`, splitting off what `bytes` does not need.
+    fn take_hole(&mut self, space: &Space, list: usize, bytes: usize) -> (*mut u8, usize) {
+        let address = space.address_of(self.heads[list] - 1);
+        let hole = header_bytes(address);
+        self.unlink_hole(space, address, hole);
+        let rest = hole - bytes;
+        if rest >= MIN_BYTES && list != list_of(bytes) {
+            self.push_hole(space, address.wrapping_add(bytes), rest);
+            self.holes -= bytes;
+            (address, bytes)
+        } else {
+            self.holes -= hole;
+            (address, hole)
+        }
+    }
+
+    fn bump(&mut self, space: &Space, bytes: usize) -> Option<*mut u8> {
+        let segment = self.current?;
+        if SEGMENT_BYTES - self.bump < bytes {
+            return None;
+        }
+        let address = space.segment_base(segment).wrapping_add(self.bump);
+        self.bump += bytes;
+        self.touched += bytes;
+        space.segment(segment).bump.store(self.bump as u32, Ordering::Relaxed);
+        Some(address)
+    }
+
+    /// Makes a fresh segment the current one; what is left of the old one becomes a hole.
+    fn open_segment(&mut self, space: &Space) -> Result<(), OutOfMemory> {
+        let fresh = space.take(1)?;
+        self.close_current(space);
+        let row = space.segment(fresh);
+        row.set_state(State::Blocks);
+        row.arena.store(self.id, Ordering::Relaxed);
+        row.live.store(0, Ordering::Relaxed);
+        row.bump.store(0, Ordering::Relaxed);
+        self.segments.push(fresh);
+        self.current = Some(fresh);
+        self.bump = 0;
+        Ok(())
+    }
+
+    fn close_current(&mut self, space: &Space) {
+        let Some(segment) = self.current.take() else { return };
+        let rest = SEGMENT_BYTES - self.bump;
+        if rest > 0 {
+            let address = space.segment_base(segment).wrapping_add(self.bump);
+            space.segment(segment).bump.store(SEGMENT_BYTES as u32, Ordering::Relaxed);
+            self.holes += rest;
+            self.touched += rest;
+            // A hole must be below the large size, so that the lists can hold it.
+            let mut at = 0;
+            while at < rest {
+                let piece = (rest - at).min(LARGE_BYTES / 2);
+                self.push_hole(space, address.wrapping_add(at), piece);
+                at += piece;
+            }
+        }
+        if space.segment(segment).live.load(Ordering::Relaxed) == 0 {
+            self.release(space, segment);
+        }
+    }
+
+    fn allocate(&mut self, space: &Space, bytes: usize) -> Result<(*mut u8, usize), OutOfMemory> {
+        let list = list_of(bytes);
+        if self.heads[list] != NONE {
+            return Ok(self.take_hole(space, list, bytes));
+        }
+        if bytes >= SPLIT_EAGERLY_BYTES
+            && let Some(larger) = self.list_from(list_of(bytes + MIN_BYTES) + 1)
+        {
+            return Ok(self.take_hole(space, larger, bytes));
+        }
+        if let Some(address) = self.bump(space, bytes) {
+            return Ok((address, bytes));
+        }
+        // Before the arena grows, any hole that is large enough will do.
+        if let Some(larger) = self.list_from(list_of(bytes + MIN_BYTES) + 1) {
+            return Ok(self.take_hole(space, larger, bytes));
+        }
+        self.open_segment(space)?;
+        match self.bump(space, bytes) {
+            Some(address) => Ok((address, bytes)),
+            None => unreachable!("a fresh segment holds any small block"),
+        }
+    }
+
+    /// Takes every hole of a segment off the lists.
+    fn unlink_holes(&mut self, space: &Space, segment: u32) {
+        walk(space, segment, |address, bytes, kind| {
+            if kind == KIND_HOLE {
+                self.unlink_hole(space, address, bytes);
+                write_header(address, bytes, KIND_PAD);
+            }
+        });
+    }
+
+    /// Gives an empty segment back. Its holes are unlinked unless it was evacuating.
+    fn release(&mut self, space: &Space, segment: u32) {
+        let row = space.segment(segment);
+        debug_assert_eq!(row.live.load(Ordering::Relaxed), 0);
+        if row.state() == State::Blocks {
+            self.unlink_holes(space, segment);
+        }
+        let touched = row.bump.load(Ordering::Relaxed) as usize;
+        self.holes -= touched;
+        self.touched -= touched;
+        if self.current == Some(segment) {
+            row.bump.store(0, Ordering::Relaxed);
+            self.bump = 0;
+            if touched > KEEP_EMPTY_BYTES {
+                space.discard(segment, 0, touched);
+            }
+            return;
+        }
+        if let Some(position) = self.segments.iter().rposition(|&s| s == segment) {
+            self.segments.swap_remove(position);
+        }
+        space.give_back(segment, 1, touched);
+    }
+
+    fn free(&mut self, space: &Space, address: *mut u8, bytes: usize) {
+        let segment = space.segment_of(address);
+        let row = space.segment(segment);
+        let live = row.live.load(Ordering::Relaxed) - bytes as u32;
+        row.live.store(live, Ordering::Relaxed);
+        self.holes += bytes;
+        self.blocks -= 1;
+        if row.state() == State::Evacuating {
+            write_header(address, bytes, KIND_PAD);
+        } else {
+            self.push_hole(space, address, bytes);
+        }
+        if live == 0 {
+            self.release(space, segment);
+        }
+    }
+}
+
+/// Calls `visit` with address, bytes and kind of everything in a segment, in order.
+fn walk(space: &Space, segment: u32, mut visit: impl FnMut(*mut u8, usize, u8)) {
+    let end = space.segment(segment).bump.load(Ordering::Relaxed) as usize;
+    let mut at = 0;
+    while at < end {
+        let address = space.segment_base(segment).wrapping_add(at);
+        let bytes = header_bytes(address);
+        assert!(bytes > 0 && at + bytes <= end, "a segment is a gapless run of blocks");
+        let kind = kind_at(address);
+        visit(address, bytes, kind);
+        at += bytes;
+    }
+}
+
+impl Arena {
+    /// A block of at least `bytes` (header included), its header written.
+    pub(crate) fn allocate(
+        &self,
+        id: ArenaId,
+        bytes: usize,
+        kind: u8,
+    ) -> Result<*mut u8, OutOfMemory> {
+        let space = space();
+        if rounded(bytes) >= LARGE_BYTES {
+            return self.allocate_large(space, id, bytes, kind);
+        }
+        let (address, size) = {
+            let mut inner = self.inner.lock();
+            let (address, size) = inner.allocate(space, rounded(bytes))?;
+            inner.blocks += 1;
+            write_header(address, size, kind);
+            let live = &space.segment(space.segment_of(address)).live;
+            live.store(live.load(Ordering::Relaxed) + size as u32, Ordering::Relaxed);
+            (address, size)
+        };
+        self.live.fetch_add(size, Ordering::Relaxed);
+        Ok(address)
+    }
+
+    fn allocate_large(
+        &self,
+        space: &Space,
+        id: ArenaId,
+        bytes: usize,
+        kind: u8,
+    ) -> Result<*mut u8, OutOfMemory> {
+        let bytes = bytes.checked_next_multiple_of(4096).ok_or(OutOfMemory)?;
+        let count = u32::try_from(bytes.div_ceil(SEGMENT_BYTES)).map_err(|_| OutOfMemory)?;
+        let segment = space.take(count)?;
+        let row = space.segment(segment);
+        row.set_state(State::Large);
+        row.arena.store(id.0, Ordering::Relaxed);
+        row.large_bytes.store(bytes as u64, Ordering::Relaxed);
+        let address = space.segment_base(segment);
+        write_header(address, 0, kind);
+        let mut inner = self.inner.lock();
+        inner.blocks += 1;
+        inner.touched += bytes;
+        self.live.fetch_add(bytes, Ordering::Relaxed);
+        Ok(address)
+    }
+
+    pub(crate) fn free(&self, address: *mut u8, bytes: usize) {
+        let space = space();
+        self.live.fetch_sub(bytes, Ordering::Relaxed);
+        let mut inner = self.inner.lock();
+        if header_bytes(address) == 0 {
+            inner.blocks -= 1;
+            inner.touched -= bytes;
+            drop(inner);
+            let count = bytes.div_ceil(SEGMENT_BYTES) as u32;
+            space.give_back(space.segment_of(address), count, bytes);
+        } else {
+            inner.free(space, address, bytes);
+        }
+    }
+}
+
+impl ArenaId {
+    /// Makes an arena. There can be 4096; more is a programming error and panics.
+    #[allow(clippy::new_without_default, reason = "each call makes another arena")]
+    pub fn new() -> ArenaId {
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!((id as usize) < ARENAS_MAX, "more arenas than the heap can name");
+        let inner = Inner {
+            id,
+            current: None,
+            bump: 0,
+            heads: vec![NONE; LISTS],
+            filled: [0; LISTS.div_ceil(64)],
+            segments: Vec::new(),
+            holes: 0,
+            blocks: 0,
+            touched: 0,
+        };
+        ARENAS[id as usize]
+            .get_or_init(|| Arena { inner: Mutex::new(inner), live: AtomicUsize::new(0) });
+        ArenaId(id)
+    }
+
+    /// Bytes in blocks, without taking the arena's lock.
+    pub fn live_bytes(self) -> usize {
+        arena(self.0).live.load(Ordering::Relaxed)
+    }
+
+    /// The arena's totals.
+    pub fn stats(self) -> ArenaStats {
+        let arena = arena(self.0);
+        let inner = arena.inner.lock();
+        ArenaStats {
+            live: arena.live.load(Ordering::Relaxed),
+            holes: inner.holes,
+            touched: inner.touched,
+            blocks: inner.blocks,
+            segments: inner.segments.len(),
+        }
+    }
+
+    /// Its segments of small blocks.
+    pub fn segments(self) -> Vec<SegmentInfo> {
+        let space = space();
+        let inner = arena(self.0).inner.lock();
+        let info = |&index: &u32| {
+            let row = space.segment(index);
+            SegmentInfo {
+                index,
+                live: row.live.load(Ordering::Relaxed) as usize,
+                touched: row.bump.load(Ordering::Relaxed) as usize,
+                current: inner.current == Some(index),
+                evacuating: row.state() == State::Evacuating,
+            }
+        };
+        inner.segments.iter().map(info).collect()
+    }
+
+    /// Closes a segment for new blocks: each block that is moved or freed brings it nearer
+    /// to its release. Answers false if the segment is not this arena's.
+    pub fn begin_evacuation(self, segment: u32) -> bool {
+        let space = space();
+        let mut inner = arena(self.0).inner.lock();
+        if inner.current == Some(segment) {
+            inner.close_current(space);
+        }
+        if !inner.segments.contains(&segment) {
+            return false;
+        }
+        if space.segment(segment).state() == State::Blocks {
+            inner.unlink_holes(space, segment);
+            space.segment(segment).set_state(State::Evacuating);
+        }
+        true
+    }
+
+    /// Calls `visit` for every block, segment by segment, and returns the bytes in blocks
+    /// that it saw. Blocks must not be allocated or freed meanwhile.
+    pub fn walk(self, mut visit: impl FnMut(BlockInfo)) -> usize {
+        let space = space();
+        let inner = arena(self.0).inner.lock();
+        let mut live = 0;
+        for &segment in &inner.segments {
+            walk(space, segment, |address, bytes, kind| {
+                if kind != KIND_HOLE && kind != KIND_PAD {
+                    live += bytes;
+                    visit(BlockInfo { address: space.units_of(address), bytes, kind });
+                }
+            });
+        }
+        for segment in 0..space.segment_count_used() {
+            let row = space.segment(segment);
+            if row.state() == State::Large && row.arena.load(Ordering::Relaxed) == self.0 {
+                let bytes = row.large_bytes.load(Ordering::Relaxed) as usize;
+                let address = space.segment_base(segment);
+                live += bytes;
+                visit(BlockInfo {
+                    address: space.units_of(address),
+                    bytes,
+                    kind: kind_at(address),
+                });
+            }
+        }
+        live
+    }
+}

@@ -1,0 +1,242 @@
+//! The reserved address space and the table of its segments.
+//!
+//! Reserved once with `mmap(PROT_READ|PROT_WRITE, MAP_NORESERVE)`; the operating system
+//! gives pages when they are first touched and takes them back with
+//! `madvise(MADV_DONTNEED)`. An address is a count of 4-byte units from the base, so 40
+//! bits reach 4 TiB.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::OutOfMemory;
+use crate::size::UNIT;
+
+/// Bytes in a segment.
+pub const SEGMENT_BYTES: usize = 1 << 20;
+const RESERVE_BYTES_MAX: usize = UNIT << 40;
+const RESERVE_BYTES_MIN: usize = 1 << 30;
+
+/// What a segment is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum State {
+    Free = 0,
+    /// Holds small blocks.
+    Blocks = 1,
+    /// Holds small blocks that are being moved out; accepts none.
+    Evacuating = 2,
+    /// The first segment of a large block.
+    Large = 3,
+}
+
+/// One row of the segment table. Written under the owning arena's lock.
+#[derive(Default)]
+pub(crate) struct Segment {
+    state: AtomicU8,
+    pub(crate) arena: AtomicU16,
+    /// Bytes in blocks.
+    pub(crate) live: AtomicU32,
+    /// Bytes handed out by bumping: where a walk ends.
+    pub(crate) bump: AtomicU32,
+    /// Size of the large block that starts here.
+    pub(crate) large_bytes: AtomicU64,
+}
+
+impl Segment {
+    pub(crate) fn state(&self) -> State {
+        match self.state.load(Ordering::Relaxed) {
+            0 => State::Free,
+            1 => State::Blocks,
+            2 => State::Evacuating,
+            _ => State::Large,
+        }
+    }
+
+    pub(crate) fn set_state(&self, state: State) {
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+}
+
+/// Runs of segments that are not in use: from the first to the number.
+struct FreeRuns {
+    runs: BTreeMap<u32, u32>,
+    /// Segments from here on have never been used.
+    fresh: u32,
+}
+
+pub(crate) struct Space {
+    base: *mut u8,
+    segments: *const Segment,
+    segment_count: u32,
+    free: Mutex<FreeRuns>,
+    used: AtomicUsize,
+    released: AtomicUsize,
+}
+
+// SAFETY: `base` and `segments` point to mappings that live as long as the process; the
+// segment table consists of atomics, and block memory is governed by handle ownership.
+unsafe impl Send for Space {}
+// SAFETY: as above.
+unsafe impl Sync for Space {}
+
+/// Totals of the address space.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SpaceStats {
+    /// Bytes of address space reserved.
+    pub reserved: usize,
+    /// Bytes of segments in use (small and large).
+    pub used: usize,
+    /// Bytes given back to the operating system since the start.
+    pub released: usize,
+}
+
+/// The totals now.
+pub fn space_stats() -> SpaceStats {
+    let space = space();
+    SpaceStats {
+        reserved: space.segment_count as usize * SEGMENT_BYTES,
+        used: space.used.load(Ordering::Relaxed) * SEGMENT_BYTES,
+        released: space.released.load(Ordering::Relaxed),
+    }
+}
+
+fn map(bytes: usize) -> Option<*mut u8> {
+    // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing
+    // that exists.
+    let address = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+            -1,
+            0,
+        )
+    };
+    (address != libc::MAP_FAILED).then_some(address.cast())
+}
+
+/// The process's one space. Panics if not even [`RESERVE_BYTES_MIN`] can be reserved: that
+/// happens at the start of the process or never.
+pub(crate) fn space() -> &'static Space {
+    static SPACE: OnceLock<Space> = OnceLock::new();
+    SPACE.get_or_init(|| {
+        let mut bytes = RESERVE_BYTES_MAX;
+        loop {
+            let table_bytes = (bytes / SEGMENT_BYTES) * size_of::<Segment>();
+            if let Some(raw) = map(bytes + SEGMENT_BYTES) {
+                if let Some(table) = map(table_bytes) {
+                    let base = raw.wrapping_add(raw.align_offset(SEGMENT_BYTES));
+                    return Space {
+                        base,
+                        // Zero pages are valid rows: a state of 0 is `Free`.
+                        segments: table.cast(),
+                        segment_count: (bytes / SEGMENT_BYTES) as u32,
+                        free: Mutex::new(FreeRuns { runs: BTreeMap::new(), fresh: 0 }),
+                        used: AtomicUsize::new(0),
+                        released: AtomicUsize::new(0),
+                    };
+                }
+                // SAFETY: `raw` was mapped just above with this length and nobody else
+                // knows it.
+                unsafe { libc::munmap(raw.cast(), bytes + SEGMENT_BYTES) };
+            }
+            bytes /= 2;
+            assert!(bytes >= RESERVE_BYTES_MIN, "cannot reserve address space for the heap");
+        }
+    })
+}
+
+impl Space {
+    pub(crate) fn segment(&self, index: u32) -> &Segment {
+        assert!(index < self.segment_count);
+        // SAFETY: the table has `segment_count` rows, all valid as zeros.
+        unsafe { &*self.segments.add(index as usize) }
+    }
+
+    pub(crate) fn segment_count_used(&self) -> u32 {
+        self.free.lock().fresh
+    }
+
+    pub(crate) fn segment_base(&self, index: u32) -> *mut u8 {
+        self.base.wrapping_add(index as usize * SEGMENT_BYTES)
+    }
+
+    pub(crate) fn segment_of(&self, address: *const u8) -> u32 {
+        ((address as usize - self.base as usize) / SEGMENT_BYTES) as u32
+    }
+
+    /// The address in units from the base: below 2^40.
+    pub(crate) fn units_of(&self, address: *const u8) -> u64 {
+        ((address as usize - self.base as usize) / UNIT) as u64
+    }
+
+    pub(crate) fn address_of(&self, units: u64) -> *mut u8 {
+        self.base.wrapping_add(units as usize * UNIT)
+    }
+
+    /// Takes `count` neighbouring segments.
+    pub(crate) fn take(&self, count: u32) -> Result<u32, OutOfMemory> {
+        let mut free = self.free.lock();
+        let found = free.runs.iter().find(|&(_, &length)| length >= count).map(|(&s, &l)| (s, l));
+        let start = if let Some((start, length)) = found {
+            free.runs.remove(&start);
+            if length > count {
+                free.runs.insert(start + count, length - count);
+            }
+            start
+        } else {
+            if count > self.segment_count - free.fresh {
+                return Err(OutOfMemory);
+            }
+            free.fresh += count;
+            free.fresh - count
+        };
+        self.used.fetch_add(count as usize, Ordering::Relaxed);
+        Ok(start)
+    }
+
+    /// Gives segments back: their first `touched` bytes leave the process now.
+    pub(crate) fn give_back(&self, start: u32, count: u32, touched: usize) {
+        self.discard(start, 0, touched);
+        for index in start..start + count {
+            self.segment(index).set_state(State::Free);
+        }
+        self.used.fetch_sub(count as usize, Ordering::Relaxed);
+        let mut free = self.free.lock();
+        let (mut start, mut count) = (start, count);
+        if let Some(&after) = free.runs.get(&(start + count)) {
+            free.runs.remove(&(start + count));
+            count += after;
+        }
+        if let Some((&before, &length)) = free.runs.range(..start).next_back()
+            && before + length == start
+        {
+            free.runs.remove(&before);
+            start = before;
+            count += length;
+        }
+        free.runs.insert(start, count);
+    }
+
+    /// Drops the pages wholly inside `from..to` of a segment (or run of segments).
+    pub(crate) fn discard(&self, segment: u32, from: usize, to: usize) {
+        const PAGE: usize = 4096;
+        let (from, to) = (from.next_multiple_of(PAGE), to.next_multiple_of(PAGE));
+        if from >= to {
+            return;
+        }
+        // SAFETY: the range lies in segments the caller owns, and no block lives in it.
+        unsafe {
+            libc::madvise(
+                self.segment_base(segment).add(from).cast(),
+                to - from,
+                libc::MADV_DONTNEED,
+            );
+        }
+        self.released.fetch_add(to - from, Ordering::Relaxed);
+    }
+}

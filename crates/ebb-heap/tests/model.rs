@@ -1,0 +1,130 @@
+//! Random allocations, frees and moves against a plain model.
+
+use ebb_heap::{ArenaId, Block, SEGMENT_BYTES, Shared};
+use proptest::prelude::*;
+
+#[derive(Debug, Clone)]
+enum Op {
+    Allocate(usize),
+    Free(usize),
+    Move(usize),
+    Evacuate(usize),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let size = prop_oneof![8 => 0usize..600, 3 => 600usize..20_000, 1 => 20_000usize..400_000];
+    prop_oneof![
+        6 => size.prop_map(Op::Allocate),
+        4 => any::<usize>().prop_map(Op::Free),
+        1 => any::<usize>().prop_map(Op::Move),
+        1 => any::<usize>().prop_map(Op::Evacuate),
+    ]
+}
+
+fn check(arena: ArenaId, blocks: &[(Block, u8)]) {
+    for (block, fill) in blocks {
+        assert!(block.body().iter().all(|byte| byte == fill), "content changed");
+    }
+    let owned: usize = blocks.iter().map(|(block, _)| block.bytes()).sum();
+    let mut walked = std::collections::HashSet::new();
+    assert_eq!(arena.walk(|info| assert!(walked.insert(info.address))), owned);
+    assert!(blocks.iter().all(|(block, _)| walked.contains(&block.compact().units())));
+    let stats = arena.stats();
+    assert_eq!((stats.live, stats.blocks), (owned, blocks.len()));
+    assert_eq!(stats.touched, stats.live + stats.holes);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn blocks_keep_their_content_and_counts_are_exact(ops in prop::collection::vec(op(), 1..400)) {
+        let arena = ArenaId::new();
+        let mut blocks: Vec<(Block, u8)> = Vec::new();
+        for (step, op) in ops.into_iter().enumerate() {
+            match op {
+                Op::Allocate(size) => {
+                    let mut block = Block::allocate(arena, size, 9).unwrap();
+                    assert!(block.body().len() >= size);
+                    let fill = step as u8;
+                    block.body_mut().fill(fill);
+                    blocks.push((block, fill));
+                }
+                Op::Free(n) if !blocks.is_empty() => {
+                    let at = n % blocks.len();
+                    blocks.swap_remove(at);
+                }
+                Op::Move(n) if !blocks.is_empty() => {
+                    let at = n % blocks.len();
+                    blocks[at].0.relocate().unwrap();
+                }
+                Op::Evacuate(n) => {
+                    let segments = arena.segments();
+                    if segments.is_empty() { continue; }
+                    let segment = segments[n % segments.len()].index;
+                    arena.begin_evacuation(segment);
+                    for (block, _) in &mut blocks {
+                        if block.should_move() {
+                            assert!(block.relocate().unwrap());
+                        }
+                    }
+                    prop_assert!(arena.segments().iter().all(|info| !info.evacuating));
+                }
+                _ => {}
+            }
+        }
+        check(arena, &blocks);
+        blocks.clear();
+        check(arena, &[]);
+        prop_assert!(arena.stats().segments <= 1, "only the current segment may be kept");
+    }
+}
+
+#[test]
+fn freed_from_other_threads() {
+    let arena = ArenaId::new();
+    let blocks: Vec<Block> =
+        (0..40_000).map(|i| Block::allocate(arena, 10 + i % 300, 9).unwrap()).collect();
+    let mut parts: Vec<Vec<Block>> = (0..4).map(|_| Vec::new()).collect();
+    for (i, block) in blocks.into_iter().enumerate() {
+        parts[i % 4].push(block);
+    }
+    std::thread::scope(|scope| {
+        for part in parts {
+            scope.spawn(move || drop(part));
+        }
+    });
+    let stats = arena.stats();
+    assert_eq!((stats.live, stats.blocks), (0, 0));
+    assert!(stats.touched < SEGMENT_BYTES);
+}
+
+#[test]
+fn shared_bytes_live_until_the_last_reference() {
+    let arena = ArenaId::new();
+    let mut value = Shared::copy_from(arena, &[7; 200_000]).unwrap();
+    let reader = value.clone();
+    assert_eq!(value.reference_count(), 2);
+    assert!(value.get_mut().is_none(), "a shared value is not written");
+    assert!(!value.relocate().unwrap(), "a shared value does not move");
+    drop(value);
+    assert_eq!(reader.len(), 200_000);
+    assert!(reader.iter().all(|&byte| byte == 7));
+    drop(reader);
+    assert_eq!(arena.live_bytes(), 0);
+}
+
+#[test]
+fn memory_returns_to_the_system() {
+    let arena = ArenaId::new();
+    let blocks: Vec<Block> = (0..200_000)
+        .map(|_| {
+            let mut block = Block::allocate(arena, 500, 9).unwrap();
+            block.body_mut().fill(1);
+            block
+        })
+        .collect();
+    assert!(arena.stats().touched > 90 << 20);
+    drop(blocks);
+    assert_eq!(arena.stats().touched, 0);
+    assert_eq!(arena.stats().holes, 0);
+}
