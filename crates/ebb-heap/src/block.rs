@@ -23,6 +23,18 @@ unsafe impl Sync for Block {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Compact(pub [u8; 5]);
 
+/// Asks the processor to fetch the cache line at an address, which need not be valid.
+#[inline]
+pub fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint; it never faults.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
 impl Compact {
     /// From the block's address in units (below 2^40).
     pub fn from_units(units: u64) -> Compact {
@@ -34,6 +46,19 @@ impl Compact {
     pub fn units(self) -> u64 {
         let b = self.0;
         u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], 0, 0, 0])
+    }
+
+    /// The block's address.
+    #[inline]
+    pub fn address(self) -> *mut u8 {
+        space().address_of(self.units())
+    }
+
+    /// Asks the processor to fetch the block's first two cache lines.
+    pub fn prefetch(self) {
+        let address = space().address_of(self.units());
+        prefetch(address);
+        prefetch(address.wrapping_add(64));
     }
 
     /// The segment the block lies in, known without touching the block.

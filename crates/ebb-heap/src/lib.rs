@@ -34,7 +34,7 @@ mod size;
 mod space;
 
 pub use arena::{ArenaId, ArenaStats, BlockInfo, SegmentInfo};
-pub use block::{Block, Compact};
+pub use block::{Block, Compact, prefetch};
 pub use shared::Shared;
 pub use size::{LARGE_BYTES, MIN_BYTES, rounded};
 pub use space::{SEGMENT_BYTES, SpaceStats, space_stats};

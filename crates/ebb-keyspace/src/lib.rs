@@ -1,1 +1,3 @@
 //! Shards, tables, entries, scanning and expiry.
+
+pub mod table;

@@ -1,0 +1,451 @@
+//! The table: from the hash of a key to its entry, at most 8 bytes a key.
+//!
+//! An extendible-hashing directory of small segments. The directory is indexed by the top
+//! bits of the hash; each segment owns a prefix of them. A segment grows by a sixth at a
+//! time and splits in two when it is full; neighbours merge when both are nearly empty. No
+//! operation rebuilds more than one segment (some 300 entries), the directory itself apart,
+//! which is 8 bytes for 240 entries and doubles by copying.
+//!
+//! The table stores [`Compact`] handles and knows nothing of what they name: callers pass
+//! how to compare and how to hash. It owns the handles it stores only in so far as it keeps
+//! them; whoever removes one owns it.
+//!
+//! Scanning: positions are hash values in increasing order. A cursor is the smallest hash
+//! that has not been visited, so splits, merges and growth between two calls change
+//! nothing: an entry that is there from the first call to the last has a hash that some
+//! call passes over, and is visited by that call, exactly once.
+
+mod bucket;
+mod segment;
+
+use ebb_heap::{ArenaId, Compact, OutOfMemory};
+use rand::Rng;
+
+use bucket::SLOTS;
+use segment::{BUCKETS_MAX, Place, Segment};
+
+/// Bits of the hash that a scan position has, from the top.
+pub const POSITION_BITS: u32 = 48;
+/// Two neighbours merge when they hold at most this many entries together.
+const MERGE_MAX: usize = 160;
+
+/// A hash table of handles.
+pub struct Table {
+    arena: ArenaId,
+    /// Empty until the first entry; then `1 << depth` rows.
+    directory: Vec<Segment>,
+    depth: u8,
+    /// Segments whose depth is the directory's: none left, and the directory halves.
+    deepest: usize,
+    segments: usize,
+    len: usize,
+}
+
+/// Where [`Table::find`] found an entry; valid until the table changes.
+#[derive(Clone, Copy)]
+pub struct Found {
+    hash: u64,
+    row: usize,
+    place: Place,
+    /// The entry's handle. The table still owns it.
+    pub entry: Compact,
+}
+
+impl Table {
+    /// An empty table whose segments will come from `arena`, which must serve tables only.
+    pub fn new(arena: ArenaId) -> Table {
+        Table { arena, directory: Vec::new(), depth: 0, deepest: 0, segments: 0, len: 0 }
+    }
+
+    /// Entries.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Segments, and slots that they have altogether.
+    pub fn shape(&self) -> (usize, usize) {
+        let mut slots = 0;
+        self.each_segment(|segment| slots += segment.buckets() * SLOTS);
+        (self.segments, slots)
+    }
+
+    /// Bytes of the directory (the segments are counted by their arena).
+    pub fn directory_bytes(&self) -> usize {
+        self.directory.capacity() * size_of::<Segment>()
+    }
+
+    #[inline]
+    fn row(&self, hash: u64) -> usize {
+        if self.depth == 0 { 0 } else { (hash >> (64 - u32::from(self.depth))) as usize }
+    }
+
+    /// The first row that names the same segment as `row`.
+    fn first_row(&self, row: usize) -> usize {
+        let shift = self.depth - self.directory[row].depth();
+        row >> shift << shift
+    }
+
+    fn rows(&self, first: usize) -> std::ops::Range<usize> {
+        first..first + (1 << (self.depth - self.directory[first].depth()))
+    }
+
+    fn each_segment(&self, mut visit: impl FnMut(Segment)) {
+        let mut row = 0;
+        while row < self.directory.len() {
+            visit(self.directory[row]);
+            row = self.rows(row).end;
+        }
+    }
+
+    /// Asks for the bucket of a hash ahead of a search.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        if let Some(segment) = self.directory.get(self.row(hash)) {
+            segment.prefetch(hash);
+        }
+    }
+
+    /// Asks for the entry that a hash probably names, once its bucket is there.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        if let Some(segment) = self.directory.get(self.row(hash)) {
+            let bucket = segment.bucket(segment.home(hash));
+            if let Some(slot) = bucket.matches(bucket::tag(hash)).next() {
+                bucket.slot(slot).prefetch();
+            }
+        }
+    }
+
+    /// Finds the entry with this hash for which `eq` holds.
+    #[inline]
+    pub fn find(&self, hash: u64, eq: impl FnMut(Compact) -> bool) -> Option<Found> {
+        let row = self.row(hash);
+        let segment = self.directory.get(row)?;
+        let place = segment.find(hash, eq)?;
+        let entry = segment.bucket(place.bucket).slot(place.slot);
+        Some(Found { hash, row, place, entry })
+    }
+
+    /// Puts another handle for the same hash in the place of one that was found.
+    pub fn replace(&mut self, found: Found, entry: Compact) -> Compact {
+        let segment = self.directory[found.row];
+        debug_assert_eq!(segment.bucket(found.place.bucket).slot(found.place.slot), found.entry);
+        segment.bucket(found.place.bucket).set_slot(found.place.slot, entry);
+        found.entry
+    }
+
+    /// Adds an entry that the table does not have. On an error nothing has changed.
+    pub fn insert(
+        &mut self,
+        hash: u64,
+        entry: Compact,
+        hash_of: impl Fn(Compact) -> u64,
+    ) -> Result<(), OutOfMemory> {
+        if self.directory.is_empty() {
+            self.directory.push(Segment::new(self.arena, 1, 0)?);
+            (self.depth, self.deepest, self.segments) = (0, 1, 1);
+        }
+        loop {
+            let first = self.first_row(self.row(hash));
+            let segment = self.directory[first];
+            if segment.count() < Segment::limit(segment.buckets()) {
+                segment.place(hash, entry);
+                self.directory[first] = segment.with_count(segment.count() + 1);
+                self.len += 1;
+                return Ok(());
+            }
+            self.enlarge(first, &hash_of)?;
+        }
+    }
+
+    /// Removes what was found; the caller owns the handle now.
+    pub fn remove(&mut self, found: Found, hash_of: impl Fn(Compact) -> u64) -> Compact {
+        let first = self.first_row(found.row);
+        let segment = self.directory[first];
+        let entry = segment.displace(found.hash, found.place);
+        let segment = segment.with_count(segment.count() - 1);
+        self.directory[first] = segment;
+        self.len -= 1;
+        if segment.is_sparse() {
+            // Shrinking takes memory first; without it the table just stays as large.
+            let _ = self.reduce(first, &hash_of);
+        }
+        entry
+    }
+
+    /// Points all rows of a segment to its successor.
+    fn put(&mut self, rows: std::ops::Range<usize>, segment: Segment) {
+        let first = rows.start;
+        self.directory[rows].fill(segment.with_count(0));
+        self.directory[first] = segment;
+    }
+
+    fn enlarge(
+        &mut self,
+        first: usize,
+        hash_of: &impl Fn(Compact) -> u64,
+    ) -> Result<(), OutOfMemory> {
+        let old = self.directory[first];
+        if old.buckets() == BUCKETS_MAX {
+            return self.split(first, hash_of);
+        }
+        let buckets = (old.buckets() + (old.buckets() / 6).max(1)).min(BUCKETS_MAX);
+        self.rebuild(first, buckets, hash_of)
+    }
+
+    fn rebuild(
+        &mut self,
+        first: usize,
+        buckets: usize,
+        hash_of: &impl Fn(Compact) -> u64,
+    ) -> Result<(), OutOfMemory> {
+        let old = self.directory[first];
+        let mut entries = Vec::with_capacity(old.count());
+        old.collect(hash_of, &mut entries);
+        let new = Segment::build(self.arena, old.depth(), buckets, &entries)?;
+        self.put(self.rows(first), new);
+        // SAFETY: `put` has replaced every row that named it.
+        unsafe { old.free() };
+        Ok(())
+    }
+
+    fn split(
+        &mut self,
+        first: usize,
+        hash_of: &impl Fn(Compact) -> u64,
+    ) -> Result<(), OutOfMemory> {
+        let old = self.directory[first];
+        let depth = old.depth();
+        let mut entries = Vec::with_capacity(old.count());
+        old.collect(hash_of, &mut entries);
+        let bit = 1 << (63 - u32::from(depth));
+        entries.sort_unstable_by_key(|&(hash, _)| hash & bit);
+        let half = entries.partition_point(|&(hash, _)| hash & bit == 0);
+        let (low, high) = entries.split_at(half);
+        let build = |part: &[(u64, Compact)]| {
+            Segment::build(self.arena, depth + 1, Segment::buckets_for(part.len()), part)
+        };
+        let low = build(low)?;
+        let high = match build(high) {
+            Ok(high) => high,
+            Err(error) => {
+                // SAFETY: it was just made and is in no row.
+                unsafe { low.free() };
+                return Err(error);
+            }
+        };
+        let mut first = first;
+        if depth == self.depth {
+            self.double();
+            first *= 2;
+        }
+        let rows = self.rows(first);
+        let middle = rows.start + rows.len() / 2;
+        self.put(rows.start..middle, low);
+        self.put(middle..rows.end, high);
+        if depth + 1 == self.depth {
+            self.deepest += 2;
+        }
+        self.segments += 1;
+        // SAFETY: both halves of its rows were replaced.
+        unsafe { old.free() };
+        Ok(())
+    }
+
+    fn double(&mut self) {
+        let mut directory = Vec::with_capacity(self.directory.len() * 2);
+        for &segment in &self.directory {
+            directory.extend([segment, segment.with_count(0)]);
+        }
+        self.directory = directory;
+        self.depth += 1;
+        self.deepest = 0;
+    }
+
+    fn halve(&mut self) {
+        self.directory = self.directory.iter().copied().step_by(2).collect();
+        self.depth -= 1;
+        let mut deepest = 0;
+        self.each_segment(|segment| deepest += usize::from(segment.depth() == self.depth));
+        self.deepest = deepest;
+    }
+
+    /// Shrinks a sparse segment, or merges it with its neighbour.
+    fn reduce(
+        &mut self,
+        first: usize,
+        hash_of: &impl Fn(Compact) -> u64,
+    ) -> Result<(), OutOfMemory> {
+        if self.len == 0 {
+            // SAFETY: the directory is cleared at once.
+            self.each_segment(|segment| unsafe { segment.free() });
+            self.directory = Vec::new();
+            (self.depth, self.deepest, self.segments) = (0, 0, 0);
+            return Ok(());
+        }
+        let segment = self.directory[first];
+        if segment.depth() > 0 {
+            let rows = self.rows(first);
+            let other = first ^ rows.len();
+            let neighbour = self.directory[other];
+            if neighbour.depth() == segment.depth()
+                && neighbour.count() + segment.count() <= MERGE_MAX
+            {
+                return self.merge(first.min(other), hash_of);
+            }
+        }
+        let buckets = Segment::buckets_for(segment.count());
+        if buckets < segment.buckets() { self.rebuild(first, buckets, hash_of) } else { Ok(()) }
+    }
+
+    fn merge(
+        &mut self,
+        first: usize,
+        hash_of: &impl Fn(Compact) -> u64,
+    ) -> Result<(), OutOfMemory> {
+        let low = self.directory[first];
+        let rows = self.rows(first);
+        let high = self.directory[rows.end];
+        let mut entries = Vec::with_capacity(low.count() + high.count());
+        low.collect(hash_of, &mut entries);
+        high.collect(hash_of, &mut entries);
+        let buckets = Segment::buckets_for(entries.len());
+        let merged = Segment::build(self.arena, low.depth() - 1, buckets, &entries)?;
+        self.put(rows.start..rows.end + rows.len(), merged);
+        self.segments -= 1;
+        if low.depth() == self.depth {
+            self.deepest -= 2;
+            while self.deepest == 0 && self.depth > 0 {
+                self.halve();
+            }
+        }
+        // SAFETY: `put` has replaced the rows of both.
+        unsafe {
+            low.free();
+            high.free();
+        }
+        Ok(())
+    }
+
+    /// Visits the entries of the next bucket from `position` on and returns the position
+    /// after it, 0 at the end. Positions have [`POSITION_BITS`] bits.
+    pub fn scan(
+        &self,
+        position: u64,
+        hash_of: impl Fn(Compact) -> u64,
+        mut visit: impl FnMut(Compact),
+    ) -> u64 {
+        if self.directory.is_empty() || position >> POSITION_BITS != 0 {
+            return 0;
+        }
+        const SHIFT: u32 = 64 - POSITION_BITS;
+        let from = position << SHIFT;
+        let row = self.row(from);
+        let segment = self.directory[row];
+        let home = segment.home(from);
+        segment.visit_home(home, |entry| {
+            let hash = hash_of(entry);
+            if segment.home(hash) == home && hash >= from {
+                visit(entry);
+            }
+        });
+        let prefix = if segment.depth() == 0 { 0 } else { from >> (64 - segment.depth()) };
+        // As many positions as a fraction of this depth covers, from the prefix's start.
+        let fraction = segment.first_fraction(home + 1) + (prefix << 16);
+        let next = u128::from(fraction) << (POSITION_BITS - 16 - u32::from(segment.depth()));
+        if next >> POSITION_BITS != 0 { 0 } else { next as u64 }
+    }
+
+    /// An entry drawn with the same chance as every other.
+    ///
+    /// A segment is drawn through a random row; since one of a smaller depth has more rows,
+    /// it is rejected that much more often; a random slot of the largest segment possible
+    /// then hits an entry with the same chance in every segment.
+    pub fn sample(&self, random: &mut impl Rng) -> Option<Compact> {
+        if self.len == 0 {
+            return None;
+        }
+        loop {
+            let row = random.random_range(0..self.directory.len());
+            let segment = self.directory[row];
+            if row != self.first_row(row) {
+                continue;
+            }
+            let slot = random.random_range(0..BUCKETS_MAX * SLOTS);
+            if slot / SLOTS >= segment.buckets() {
+                continue;
+            }
+            let bucket = segment.bucket(slot / SLOTS);
+            if let Some(slot) = bucket.occupied().find(|&occupied| occupied == slot % SLOTS) {
+                return Some(bucket.slot(slot));
+            }
+        }
+    }
+
+    /// Visits every entry.
+    pub fn for_each(&self, mut visit: impl FnMut(Compact)) {
+        self.each_segment(|segment| segment.for_each(&mut visit));
+    }
+
+    /// Takes the table apart, some segments at a time.
+    pub fn into_drain(mut self) -> Drain {
+        Drain { directory: std::mem::take(&mut self.directory), depth: self.depth, len: self.len }
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // SAFETY: the directory goes with the table. Entries still in it leak; their owner
+        // drains a table before dropping it.
+        self.each_segment(|segment| unsafe { segment.free() });
+    }
+}
+
+/// What is left of a table that is being freed in steps.
+pub struct Drain {
+    directory: Vec<Segment>,
+    depth: u8,
+    len: usize,
+}
+
+impl Drain {
+    /// Entries left.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether all are gone.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Hands the entries of one segment to `take`, which owns them, and frees the segment.
+    /// Answers whether there was one.
+    pub fn step(&mut self, mut take: impl FnMut(Compact)) -> bool {
+        let Some(&last) = self.directory.last() else { return false };
+        let rows = 1 << (self.depth - last.depth());
+        last.for_each(|entry| entry.prefetch());
+        last.for_each(|entry| {
+            self.len -= 1;
+            take(entry);
+        });
+        self.directory.truncate(self.directory.len() - rows);
+        // SAFETY: its rows were just dropped.
+        unsafe { last.free() };
+        true
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        while self.step(|_| {}) {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! A segment: a run of buckets that holds the entries of one prefix of the hash.
+//!
+//! The prefix's range of hashes is divided evenly among the buckets, so a segment may have
+//! any number of buckets and grows by a sixth at a time: the table stays between three
+//! quarters and nine tenths full at every size, where doubling would leave it half empty.
+//! Within a segment, buckets are in the order of the hash; that order is what a scan's
+//! cursor counts.
+
+use ebb_heap::{ArenaId, Block, Compact, FIRST_OWNER_KIND, OutOfMemory, prefetch};
+
+use super::bucket::{BUCKET_BYTES, Bucket, SLOTS, tag};
+
+/// The most buckets a segment has; then it splits.
+pub(super) const BUCKETS_MAX: usize = 32;
+/// The heap's tag for table segments.
+pub(super) const KIND_TABLE: u8 = FIRST_OWNER_KIND + 1;
+/// Entries per bucket when a segment is built anew.
+const FILL: usize = 8;
+
+/// What a directory row says of a segment: address (40 bits), buckets (6), depth (6) and
+/// number of entries (12). The number counts only in the first of a segment's rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Segment(u64);
+
+/// Where an entry lies.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) bucket: usize,
+    pub(super) slot: usize,
+}
+
+impl Segment {
+    fn pack(units: u64, buckets: usize, depth: u8, count: usize) -> Segment {
+        debug_assert!(units < 1 << 40 && buckets < 64 && depth < 64 && count < 4096);
+        Segment(units | (buckets as u64) << 40 | u64::from(depth) << 46 | (count as u64) << 52)
+    }
+
+    /// An empty segment.
+    pub(super) fn new(arena: ArenaId, buckets: usize, depth: u8) -> Result<Segment, OutOfMemory> {
+        const HEADER: usize = 3;
+        let block = Block::allocate(arena, buckets * BUCKET_BYTES - HEADER, KIND_TABLE)?;
+        // A table's arena holds only multiples of a bucket, so all of them are aligned.
+        debug_assert!(block.as_ptr().addr().is_multiple_of(BUCKET_BYTES));
+        let segment = Segment::pack(block.into_compact().units(), buckets, depth, 0);
+        for bucket in 0..buckets {
+            segment.bucket(bucket).clear();
+        }
+        Ok(segment)
+    }
+
+    /// The number of buckets for `count` entries.
+    pub(super) fn buckets_for(count: usize) -> usize {
+        count.div_ceil(FILL).clamp(1, BUCKETS_MAX)
+    }
+
+    /// The entries above which a segment of `buckets` must grow.
+    pub(super) fn limit(buckets: usize) -> usize {
+        buckets * SLOTS - buckets * SLOTS / 12
+    }
+
+    /// Whether so few entries are left that the segment should shrink.
+    pub(super) fn is_sparse(self) -> bool {
+        self.count() * 2 < self.buckets() * SLOTS
+    }
+
+    #[inline]
+    pub(super) fn buckets(self) -> usize {
+        (self.0 >> 40 & 0x3f) as usize
+    }
+
+    #[inline]
+    pub(super) fn depth(self) -> u8 {
+        (self.0 >> 46 & 0x3f) as u8
+    }
+
+    pub(super) fn count(self) -> usize {
+        (self.0 >> 52) as usize
+    }
+
+    pub(super) fn with_count(self, count: usize) -> Segment {
+        Segment(self.0 & (1 << 52) - 1 | (count as u64) << 52)
+    }
+
+    fn compact(self) -> Compact {
+        Compact::from_units(self.0 & ((1 << 40) - 1))
+    }
+
+    #[inline]
+    fn address(self) -> *mut u8 {
+        self.compact().address()
+    }
+
+    #[inline]
+    pub(super) fn bucket(self, index: usize) -> Bucket {
+        debug_assert!(index < self.buckets());
+        // SAFETY: a directory row always names a live segment with that many buckets.
+        unsafe { Bucket::at(self.address().wrapping_add(index * BUCKET_BYTES)) }
+    }
+
+    /// The bucket a hash belongs to.
+    #[inline]
+    pub(super) fn home(self, hash: u64) -> usize {
+        let fraction = (hash << self.depth()) >> 48;
+        (fraction as usize * self.buckets()) >> 16
+    }
+
+    /// The first fraction (of 2^16) that belongs to a bucket.
+    pub(super) fn first_fraction(self, bucket: usize) -> u64 {
+        ((bucket << 16).div_ceil(self.buckets())) as u64
+    }
+
+    #[inline]
+    pub(super) fn prefetch(self, hash: u64) {
+        prefetch(self.address().wrapping_add(self.home(hash) * BUCKET_BYTES));
+    }
+
+    #[inline]
+    fn next_bucket(self, bucket: usize) -> usize {
+        if bucket + 1 == self.buckets() { 0 } else { bucket + 1 }
+    }
+
+    #[inline]
+    pub(super) fn find(self, hash: u64, mut eq: impl FnMut(Compact) -> bool) -> Option<Place> {
+        let tag = tag(hash);
+        let mut index = self.home(hash);
+        for _ in 0..self.buckets() {
+            let bucket = self.bucket(index);
+            for slot in bucket.matches(tag) {
+                if eq(bucket.slot(slot)) {
+                    return Some(Place { bucket: index, slot });
+                }
+            }
+            if bucket.overflow() == 0 {
+                return None;
+            }
+            index = self.next_bucket(index);
+        }
+        None
+    }
+
+    /// Puts an entry in; there must be room.
+    pub(super) fn place(self, hash: u64, entry: Compact) {
+        let mut index = self.home(hash);
+        loop {
+            let bucket = self.bucket(index);
+            if let Some(slot) = bucket.empty() {
+                bucket.fill(slot, tag(hash), entry);
+                return;
+            }
+            bucket.add_overflow();
+            index = self.next_bucket(index);
+        }
+    }
+
+    /// Takes an entry out of its place.
+    pub(super) fn displace(self, hash: u64, place: Place) -> Compact {
+        let mut index = self.home(hash);
+        while index != place.bucket {
+            self.bucket(index).remove_overflow();
+            index = self.next_bucket(index);
+        }
+        let bucket = self.bucket(index);
+        let entry = bucket.slot(place.slot);
+        bucket.erase(place.slot);
+        entry
+    }
+
+    /// Calls `visit` for each entry that belongs to `bucket`, wherever it lies, and maybe
+    /// for others.
+    pub(super) fn visit_home(self, bucket: usize, mut visit: impl FnMut(Compact)) {
+        let mut index = bucket;
+        for _ in 0..self.buckets() {
+            let bucket = self.bucket(index);
+            bucket.occupied().for_each(|slot| visit(bucket.slot(slot)));
+            if bucket.overflow() == 0 {
+                return;
+            }
+            index = self.next_bucket(index);
+        }
+    }
+
+    pub(super) fn for_each(self, mut visit: impl FnMut(Compact)) {
+        for index in 0..self.buckets() {
+            let bucket = self.bucket(index);
+            bucket.occupied().for_each(|slot| visit(bucket.slot(slot)));
+        }
+    }
+
+    /// Entries with their hashes. Each hash costs a look at the entry, so all entries are
+    /// asked for before the first is looked at.
+    pub(super) fn collect(self, hash_of: &impl Fn(Compact) -> u64, into: &mut Vec<(u64, Compact)>) {
+        let start = into.len();
+        self.for_each(|entry| {
+            entry.prefetch();
+            into.push((0, entry));
+        });
+        for (hash, entry) in &mut into[start..] {
+            *hash = hash_of(*entry);
+        }
+    }
+
+    /// A segment of `depth` filled with `entries`.
+    pub(super) fn build(
+        arena: ArenaId,
+        depth: u8,
+        buckets: usize,
+        entries: &[(u64, Compact)],
+    ) -> Result<Segment, OutOfMemory> {
+        debug_assert!(entries.len() <= Segment::limit(buckets));
+        let segment = Segment::new(arena, buckets, depth)?;
+        for &(hash, entry) in entries {
+            segment.place(hash, entry);
+        }
+        Ok(segment.with_count(entries.len()))
+    }
+
+    /// Frees the buckets; entries in them are no longer owned by anybody.
+    ///
+    /// # Safety
+    /// No directory row names the segment any more.
+    pub(super) unsafe fn free(self) {
+        // SAFETY: the row owned the block, and is gone.
+        drop(unsafe { Block::from_compact(self.compact()) });
+    }
+}
