@@ -1,3 +1,199 @@
-//! Shards, tables, entries, scanning and expiry.
+//! Shards, tables, entries, scanning and expiry: the data, without commands.
+//!
+//! A [`Keyspace`] is a number of shards, each behind one lock. A key belongs to the shard
+//! its hash names. A [`Shard`] has a [`Db`] for each database, and a `Db` has the
+//! [`table`] of its entries, the [`wheel`] of their deadlines and exact counters.
+//! [`entry`] says how a key and its value lie in one block of the heap.
+//!
+//! Nothing here knows of clients, replies or time: callers pass the time and lock the
+//! shards. Absent on purpose: commands, expiry on access (the engine does that, because it
+//! also tells the journal), I/O.
 
+pub mod db;
+pub mod entry;
 pub mod table;
+pub mod watch;
+pub mod wheel;
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher};
+
+use ebb_heap::ArenaId;
+use parking_lot::{Mutex, MutexGuard};
+
+pub use db::{Counts, Db, Deadline, ExpireStep, Trash};
+pub use ebb_heap::{OutOfMemory, Shared};
+pub use entry::{Entry, EntryMut, EntryRef, StringRef, StringValue, Type};
+pub use watch::{WatchTable, Watcher};
+
+/// Hashes keys with a secret seed, so that nobody can choose keys that collide.
+#[derive(Clone)]
+pub struct KeyHasher(ahash::RandomState);
+
+impl KeyHasher {
+    /// A hasher with seeds from the operating system.
+    pub fn random() -> KeyHasher {
+        use rand::Rng;
+        let mut random = rand::rng();
+        let mut seed = || random.random();
+        KeyHasher(ahash::RandomState::with_seeds(seed(), seed(), seed(), seed()))
+    }
+
+    /// The hash of a key.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        hasher.write(key);
+        hasher.finish()
+    }
+}
+
+/// A key with its hash, computed once.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    bytes: &'a [u8],
+    hash: u64,
+}
+
+impl<'a> Key<'a> {
+    /// A key whose hash is known.
+    pub fn with_hash(bytes: &'a [u8], hash: u64) -> Key<'a> {
+        Key { bytes, hash }
+    }
+
+    /// The key's bytes.
+    #[inline]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Its hash.
+    #[inline]
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+/// One part of the keyspace, behind one lock.
+pub struct Shard {
+    data: ArenaId,
+    dbs: Box<[Db]>,
+    /// Who watches keys here.
+    pub watch: WatchTable,
+}
+
+impl Shard {
+    /// A database.
+    #[inline]
+    pub fn db(&mut self, number: usize) -> &mut Db {
+        &mut self.dbs[number]
+    }
+
+    /// A database, to read.
+    #[inline]
+    pub fn db_ref(&self, number: usize) -> &Db {
+        &self.dbs[number]
+    }
+
+    /// All databases.
+    pub fn dbs(&mut self) -> &mut [Db] {
+        &mut self.dbs
+    }
+
+    /// Where new entries are allocated.
+    pub fn arena(&self) -> ArenaId {
+        self.data
+    }
+}
+
+/// All data of the server.
+pub struct Keyspace {
+    shards: Box<[Mutex<Shard>]>,
+    arenas: Box<[(ArenaId, ArenaId)]>,
+    hasher: KeyHasher,
+    databases: usize,
+    trash: Mutex<VecDeque<Trash>>,
+}
+
+impl Keyspace {
+    /// An empty keyspace of a power of two shards.
+    pub fn new(shards: usize, databases: usize) -> Keyspace {
+        assert!(shards.is_power_of_two());
+        let hasher = KeyHasher::random();
+        let arenas: Box<[_]> = (0..shards).map(|_| (ArenaId::new(), ArenaId::new())).collect();
+        let shard = |&(data, index): &(ArenaId, ArenaId)| {
+            let dbs = (0..databases).map(|_| Db::new(data, index, hasher.clone())).collect();
+            Mutex::new(Shard { data, dbs, watch: WatchTable::default() })
+        };
+        let shards = arenas.iter().map(shard).collect();
+        Keyspace { shards, arenas, hasher, databases, trash: Mutex::default() }
+    }
+
+    /// Number of shards.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Number of databases.
+    pub fn databases(&self) -> usize {
+        self.databases
+    }
+
+    /// The hasher of its keys.
+    pub fn hasher(&self) -> &KeyHasher {
+        &self.hasher
+    }
+
+    /// A key with its hash.
+    #[inline]
+    pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
+        Key { bytes, hash: self.hasher.hash(bytes) }
+    }
+
+    /// The shard a hash belongs to.
+    #[inline]
+    pub fn shard_of(&self, hash: u64) -> usize {
+        // Not the top bits, which the tables use, nor the lowest, which are tags.
+        (hash >> 8) as usize & (self.shards.len() - 1)
+    }
+
+    /// Locks a shard. Whoever locks several does so in ascending order.
+    #[inline]
+    pub fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
+        self.shards[shard].lock()
+    }
+
+    /// Bytes in blocks of all shards: data, and index.
+    pub fn live_bytes(&self) -> (usize, usize) {
+        self.arenas.iter().fold((0, 0), |(data, index), arenas| {
+            (data + arenas.0.live_bytes(), index + arenas.1.live_bytes())
+        })
+    }
+
+    /// The arenas of each shard: data, and index.
+    pub fn arenas(&self) -> &[(ArenaId, ArenaId)] {
+        &self.arenas
+    }
+
+    /// Leaves contents to be freed later.
+    pub fn discard(&self, trash: Trash) {
+        if !trash.is_empty() {
+            self.trash.lock().push_back(trash);
+        }
+    }
+
+    /// Entries waiting to be freed.
+    pub fn trash_len(&self) -> usize {
+        self.trash.lock().iter().map(Trash::len).sum()
+    }
+
+    /// Frees some waiting entries; answers whether there were any. Takes no shard's lock.
+    pub fn free_trash_step(&self) -> bool {
+        let Some(mut trash) = self.trash.lock().pop_front() else { return false };
+        trash.step();
+        if !trash.is_empty() {
+            self.trash.lock().push_front(trash);
+        }
+        true
+    }
+}

@@ -16,6 +16,8 @@
 //! call passes over, and is visited by that call, exactly once.
 
 mod bucket;
+pub(crate) mod entries;
+pub(crate) mod handle;
 mod segment;
 
 use ebb_heap::{ArenaId, Compact, OutOfMemory};
@@ -39,6 +41,8 @@ pub struct Table {
     deepest: usize,
     segments: usize,
     len: usize,
+    /// Counts insertions and removals, which end the validity of a [`Found`].
+    version: u32,
 }
 
 /// Where [`Table::find`] found an entry; valid until the table changes.
@@ -47,6 +51,7 @@ pub struct Found {
     hash: u64,
     row: usize,
     place: Place,
+    version: u32,
     /// The entry's handle. The table still owns it.
     pub entry: Compact,
 }
@@ -54,7 +59,15 @@ pub struct Found {
 impl Table {
     /// An empty table whose segments will come from `arena`, which must serve tables only.
     pub fn new(arena: ArenaId) -> Table {
-        Table { arena, directory: Vec::new(), depth: 0, deepest: 0, segments: 0, len: 0 }
+        Table {
+            arena,
+            directory: Vec::new(),
+            depth: 0,
+            deepest: 0,
+            segments: 0,
+            len: 0,
+            version: 0,
+        }
     }
 
     /// Entries.
@@ -128,7 +141,12 @@ impl Table {
         let segment = self.directory.get(row)?;
         let place = segment.find(hash, eq)?;
         let entry = segment.bucket(place.bucket).slot(place.slot);
-        Some(Found { hash, row, place, entry })
+        Some(Found { hash, row, place, version: self.version, entry })
+    }
+
+    /// Whether the table has not changed since.
+    pub fn is_current(&self, found: &Found) -> bool {
+        self.version == found.version
     }
 
     /// Puts another handle for the same hash in the place of one that was found.
@@ -157,6 +175,7 @@ impl Table {
                 segment.place(hash, entry);
                 self.directory[first] = segment.with_count(segment.count() + 1);
                 self.len += 1;
+                self.version = self.version.wrapping_add(1);
                 return Ok(());
             }
             self.enlarge(first, &hash_of)?;
@@ -171,6 +190,7 @@ impl Table {
         let segment = segment.with_count(segment.count() - 1);
         self.directory[first] = segment;
         self.len -= 1;
+        self.version = self.version.wrapping_add(1);
         if segment.is_sparse() {
             // Shrinking takes memory first; without it the table just stays as large.
             let _ = self.reduce(first, &hash_of);

@@ -1,0 +1,365 @@
+//! One database's part in one shard: its table, its deadlines and its counters.
+//!
+//! Everything that changes entries goes through here, so that the byte counts are right at
+//! every moment and a snapshot has one place to hook in.
+
+use ebb_heap::{ArenaId, OutOfMemory};
+use rand::Rng;
+
+use crate::entry::{Entry, EntryMut, EntryRef, Rewritten, StringValue, Type, grown};
+use crate::table::Found;
+use crate::table::entries::{Entries, EntryDrain};
+use crate::wheel::Wheel;
+use crate::{Key, KeyHasher};
+
+/// Exact counts, kept where they change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Keys.
+    pub keys: usize,
+    /// Keys that have a deadline.
+    pub volatile: usize,
+    /// Bytes of heap in entries and their values, by type.
+    pub bytes: [usize; Type::ALL.len()],
+}
+
+impl Counts {
+    fn add(&mut self, entry: &EntryRef<'_>) {
+        self.keys += 1;
+        self.volatile += usize::from(entry.has_deadline());
+        self.bytes[entry.value_type() as usize] += entry.heap_bytes();
+    }
+
+    fn subtract(&mut self, entry: &EntryRef<'_>) {
+        self.keys -= 1;
+        self.volatile -= usize::from(entry.has_deadline());
+        self.bytes[entry.value_type() as usize] -= entry.heap_bytes();
+    }
+}
+
+/// What to do with a key's deadline when its value is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deadline {
+    /// Keep the one it has.
+    Keep,
+    /// Have none.
+    Clear,
+    /// Milliseconds since 1970.
+    At(i64),
+}
+
+/// A database's part in one shard.
+pub struct Db {
+    data: ArenaId,
+    entries: Entries,
+    wheel: Wheel,
+    counts: Counts,
+}
+
+/// What an expiry step met.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ExpireStep {
+    /// Keys deleted.
+    pub expired: usize,
+    /// Records looked at.
+    pub examined: usize,
+    /// Milliseconds by which the latest of them was late.
+    pub lag_ms: i64,
+    /// Whether more may be due now.
+    pub more: bool,
+}
+
+impl Db {
+    pub(crate) fn new(data: ArenaId, index: ArenaId, hasher: KeyHasher) -> Db {
+        Db {
+            data,
+            entries: Entries::new(index, hasher),
+            wheel: Wheel::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// The counters now.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Keys.
+    pub fn len(&self) -> usize {
+        self.counts.keys
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.counts.keys == 0
+    }
+
+    /// Segments and slots of the table, bytes of its directory, and bytes of the wheel.
+    pub fn index_shape(&self) -> (usize, usize, usize, usize) {
+        let (segments, slots) = self.entries.raw().shape();
+        (segments, slots, self.entries.raw().directory_bytes(), self.wheel.heap_bytes())
+    }
+
+    /// Asks for the key's bucket ahead of use.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        self.entries.raw().prefetch(hash);
+    }
+
+    /// Asks for the key's entry, once its bucket has arrived.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        self.entries.raw().prefetch_entry(hash);
+    }
+
+    /// The key's entry, expired or not.
+    #[inline]
+    pub fn get(&self, key: &Key<'_>) -> Option<EntryRef<'_>> {
+        self.entries.find(key).map(|found| self.entries.get(found))
+    }
+
+    /// The key's entry, to set its clock.
+    #[inline]
+    pub fn get_mut(&mut self, key: &Key<'_>) -> Option<EntryMut<'_>> {
+        let found = self.entries.find(key)?;
+        Some(self.entries.get_mut(found))
+    }
+
+    /// Puts a new entry where the found one was.
+    fn exchange(&mut self, found: Found, entry: Entry) {
+        self.counts.add(&entry.as_ref());
+        let old = self.entries.replace(found, entry);
+        self.counts.subtract(&old.as_ref());
+    }
+
+    /// Sets a string.
+    pub fn set(
+        &mut self,
+        key: &Key<'_>,
+        value: StringValue<'_>,
+        deadline: Deadline,
+    ) -> Result<(), OutOfMemory> {
+        let Some(found) = self.entries.find(key) else {
+            let deadline = match deadline {
+                Deadline::At(at) => Some(at),
+                Deadline::Keep | Deadline::Clear => None,
+            };
+            let entry = Entry::build(self.data, key.bytes(), deadline, value)?;
+            return self.insert_new(key.hash(), entry);
+        };
+        let old = self.entries.get(found).deadline();
+        let new = match deadline {
+            Deadline::Keep => old,
+            Deadline::Clear => None,
+            Deadline::At(at) => Some(at),
+        };
+        if old.is_some() != new.is_some() {
+            let mut entry = Entry::build(self.data, key.bytes(), new, value)?;
+            entry.inherit_clock(&self.entries.get(found));
+            self.exchange(found, entry);
+        } else {
+            self.rewrite(found, value, new)?;
+        }
+        self.file(key.hash(), old, new);
+        Ok(())
+    }
+
+    /// Gives a found entry another value, and another deadline if it has one.
+    fn rewrite(
+        &mut self,
+        found: Found,
+        value: StringValue<'_>,
+        deadline: Option<i64>,
+    ) -> Result<(), OutOfMemory> {
+        let mut entry = self.entries.get_mut(found);
+        if let Some(at) = deadline {
+            entry.set_deadline(at);
+        }
+        let before = self.counts;
+        self.counts.subtract(&entry.as_ref());
+        match entry.rewrite(value) {
+            Ok(Rewritten::InPlace) => self.counts.add(&entry.as_ref()),
+            Ok(Rewritten::Moved(moved)) => {
+                self.counts = before;
+                self.exchange(found, moved);
+            }
+            Err(error) => {
+                self.counts = before;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Files a deadline in the wheel, unless a record is there that comes soon enough.
+    fn file(&mut self, hash: u64, old: Option<i64>, new: Option<i64>) {
+        if let Some(at) = new
+            && old.is_none_or(|old| at < old)
+        {
+            self.wheel.insert(at, hash);
+        }
+    }
+
+    fn insert_new(&mut self, hash: u64, entry: Entry) -> Result<(), OutOfMemory> {
+        let deadline = entry.as_ref().deadline();
+        let mut counts = self.counts;
+        counts.add(&entry.as_ref());
+        self.entries.insert(hash, entry)?;
+        self.counts = counts;
+        self.file(hash, None, deadline);
+        Ok(())
+    }
+
+    /// Adds an entry under the key it holds, which must be `key`; one that is there is
+    /// replaced.
+    pub fn insert(&mut self, key: &Key<'_>, entry: Entry) -> Result<(), OutOfMemory> {
+        debug_assert_eq!(entry.as_ref().key(), key.bytes());
+        match self.entries.find(key) {
+            Some(found) => {
+                let (old, new) = (self.entries.get(found).deadline(), entry.as_ref().deadline());
+                self.exchange(found, entry);
+                self.file(key.hash(), old, new);
+                Ok(())
+            }
+            None => self.insert_new(key.hash(), entry),
+        }
+    }
+
+    /// Takes the key's entry out.
+    pub fn take(&mut self, key: &Key<'_>) -> Option<Entry> {
+        let found = self.entries.find(key)?;
+        let entry = self.entries.remove(found);
+        self.counts.subtract(&entry.as_ref());
+        Some(entry)
+    }
+
+    /// Deletes the key; answers whether it was there.
+    pub fn remove(&mut self, key: &Key<'_>) -> bool {
+        self.take(key).is_some()
+    }
+
+    /// Changes the deadline of a key that exists; answers whether it does.
+    pub fn set_deadline(
+        &mut self,
+        key: &Key<'_>,
+        deadline: Option<i64>,
+    ) -> Result<bool, OutOfMemory> {
+        let Some(found) = self.entries.find(key) else { return Ok(false) };
+        let entry = self.entries.get(found);
+        let old = entry.deadline();
+        match (old, deadline) {
+            (Some(_), Some(at)) => self.entries.get_mut(found).set_deadline(at),
+            (None, None) => {}
+            _ => {
+                let entry = entry.copy(self.data, key.bytes(), deadline)?;
+                self.exchange(found, entry);
+            }
+        }
+        self.file(key.hash(), old, deadline);
+        Ok(true)
+    }
+
+    /// The bytes of the key's string, at least `len` of them (zeros where there were none),
+    /// to edit in place. A key that is not there is made. The encoding becomes "raw".
+    pub fn edit(&mut self, key: &Key<'_>, len: usize) -> Result<&mut [u8], OutOfMemory> {
+        match self.entries.find(key) {
+            Some(found) => {
+                if self.entries.get_mut(found).into_bytes(len).is_none() {
+                    let old = self.entries.get(found);
+                    let len = len.max(old.string().len());
+                    let entry = grown(self.data, key.bytes(), Some(old), len)?;
+                    self.exchange(found, entry);
+                }
+            }
+            None => {
+                let entry = grown(self.data, key.bytes(), None, len)?;
+                self.insert_new(key.hash(), entry)?;
+            }
+        }
+        let found = self.entries.find(key).ok_or(OutOfMemory)?;
+        match self.entries.get_mut(found).into_bytes(len) {
+            Some(bytes) => Ok(bytes),
+            None => unreachable!("an entry that was grown has the room and is not shared"),
+        }
+    }
+
+    /// Visits the entries of the next bucket from `position`; the next position, 0 at the
+    /// end.
+    pub fn scan(&self, position: u64, mut visit: impl FnMut(EntryRef<'_>)) -> u64 {
+        self.entries.scan(position, &mut visit)
+    }
+
+    /// Visits every entry.
+    pub fn for_each(&self, mut visit: impl FnMut(EntryRef<'_>)) {
+        self.entries.for_each(&mut visit);
+    }
+
+    /// An entry drawn with the same chance as every other.
+    pub fn sample(&self, random: &mut impl Rng) -> Option<EntryRef<'_>> {
+        self.entries.sample(random)
+    }
+
+    /// Deletes keys that are due, at most `limit` records' worth; `expired` is told of each
+    /// key before it goes.
+    pub fn expire_step(
+        &mut self,
+        now_ms: i64,
+        limit: usize,
+        mut expired: impl FnMut(&[u8]),
+    ) -> ExpireStep {
+        let mut step = ExpireStep::default();
+        while step.examined < limit {
+            let Some(hash) = self.wheel.next(now_ms) else { return step };
+            step.examined += 1;
+            let Some(found) = self.entries.find_volatile(hash) else { continue };
+            let entry = self.entries.get(found);
+            let Some(deadline) = entry.deadline() else { continue };
+            if deadline > now_ms {
+                self.wheel.insert(deadline, hash);
+                continue;
+            }
+            step.lag_ms = step.lag_ms.max(now_ms - deadline);
+            step.expired += 1;
+            expired(entry.key());
+            let entry = self.entries.remove(found);
+            self.counts.subtract(&entry.as_ref());
+        }
+        step.more = true;
+        step
+    }
+
+    /// Empties the database in an instant; what it held is freed by draining the answer.
+    pub fn detach(&mut self) -> Trash {
+        let counts = std::mem::take(&mut self.counts);
+        self.wheel = Wheel::default();
+        Trash { drain: self.entries.detach(), bytes: counts.bytes.iter().sum() }
+    }
+}
+
+/// The contents of a database that was emptied, not yet freed.
+pub struct Trash {
+    drain: EntryDrain,
+    bytes: usize,
+}
+
+impl Trash {
+    /// Entries left to free.
+    pub fn len(&self) -> usize {
+        self.drain.len()
+    }
+
+    /// Whether all are freed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that the entries took when they were detached.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Frees some 200 entries; answers whether there were any.
+    pub fn step(&mut self) -> bool {
+        self.drain.step()
+    }
+}

@@ -1,0 +1,636 @@
+//! The entry: one block that holds a key, its deadline and its value.
+//!
+//! ```text
+//! 0      2      3         4       7           8
+//! | size | kind | key len | clock | partition | deadline? | long key len? | key | value |
+//! ```
+//!
+//! The first three bytes are the heap's. The top bit of `kind` says that a deadline of 8
+//! bytes (milliseconds since 1970) follows the header. A key length of 255 says that the
+//! real one follows in 4 bytes. `clock` is the 24-bit access clock of LRU or LFU. The value
+//! of a string is, by kind:
+//!
+//! - an integer of 4 or 8 bytes;
+//! - its bytes up to the block's end, less the 0 to 3 bytes of slack that the kind names;
+//! - a length of 4 bytes, its bytes, and spare capacity;
+//! - the 5-byte handle of a [`Shared`], for values of [`SHARED_MIN`] and more.
+
+use ebb_heap::{ArenaId, Block, Compact, FIRST_OWNER_KIND, OutOfMemory, Shared, rounded};
+
+use crate::table::handle::{self, BlockMut, BlockRef, SharedRef};
+
+/// Strings of this many bytes and more are reference-counted blocks of their own.
+pub const SHARED_MIN: usize = 2048;
+/// The longest string that is reported as "embstr".
+pub const EMBSTR_MAX: usize = 44;
+
+const HEAP_HEADER: usize = 3;
+const KEY_LEN: usize = 0;
+const CLOCK: std::ops::Range<usize> = 1..4;
+const PARTITION: usize = 4;
+const HEADER: usize = 5;
+const LONG_KEY: usize = 255;
+const HAS_DEADLINE: u8 = 0x80;
+
+const INT32: u8 = FIRST_OWNER_KIND + 8;
+const INT64: u8 = INT32 + 1;
+const TIGHT: u8 = INT32 + 2;
+const TIGHT_RAW: u8 = INT32 + 6;
+const SIZED: u8 = INT32 + 10;
+const SIZED_RAW: u8 = INT32 + 11;
+const SHARED: u8 = INT32 + 12;
+
+/// The type of a value, as TYPE names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// Bytes, or an integer.
+    String,
+}
+
+impl Type {
+    /// All types, in the order of their counters.
+    pub const ALL: [Type; 1] = [Type::String];
+
+    /// The name that TYPE answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Type::String => "string",
+        }
+    }
+}
+
+/// A string to store.
+#[derive(Debug)]
+pub enum StringValue<'a> {
+    /// An integer.
+    Int(i64),
+    /// Bytes as a client sent them; stored as an integer if they are one.
+    Bytes(&'a [u8]),
+    /// Bytes that were built by editing: reported as "raw".
+    Raw(&'a [u8]),
+    /// Bytes that already lie in a shared block.
+    Shared(Shared),
+}
+
+/// A stored string.
+pub enum StringRef<'a> {
+    /// An integer.
+    Int(i64),
+    /// Bytes in the entry.
+    Bytes(&'a [u8]),
+    /// Bytes in a block of their own.
+    Shared(SharedRef<'a>),
+}
+
+impl<'a> StringRef<'a> {
+    /// Length of the string as bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            StringRef::Int(value) => decimal_len(*value),
+            StringRef::Bytes(bytes) => bytes.len(),
+            StringRef::Shared(shared) => shared.len(),
+        }
+    }
+
+    /// Whether the string is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Calls `use_bytes` with the string's bytes; an integer is formatted on the stack.
+    pub fn with_bytes<R>(&self, use_bytes: impl FnOnce(&[u8]) -> R) -> R {
+        match self {
+            StringRef::Int(value) => {
+                let mut buffer = [0; 20];
+                use_bytes(format_int(*value, &mut buffer))
+            }
+            StringRef::Bytes(bytes) => use_bytes(bytes),
+            StringRef::Shared(shared) => use_bytes(shared.bytes()),
+        }
+    }
+
+    /// A copy of the bytes.
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.with_bytes(<[u8]>::to_vec)
+    }
+
+    /// The integer that the string is, if it is one in canonical form.
+    pub fn to_int(&self) -> Option<i64> {
+        match self {
+            StringRef::Int(value) => Some(*value),
+            StringRef::Bytes(bytes) => parse_int(bytes),
+            StringRef::Shared(_) => None,
+        }
+    }
+}
+
+fn decimal_len(value: i64) -> usize {
+    let digits = value.unsigned_abs().checked_ilog10().unwrap_or(0) as usize + 1;
+    digits + usize::from(value < 0)
+}
+
+fn format_int(value: i64, buffer: &mut [u8; 20]) -> &[u8] {
+    let mut at = buffer.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        at -= 1;
+        buffer[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        at -= 1;
+        buffer[at] = b'-';
+    }
+    &buffer[at..]
+}
+
+/// An integer in the one form that formatting it gives back.
+fn parse_int(bytes: &[u8]) -> Option<i64> {
+    let (negative, digits) = match bytes {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty()
+        || digits.len() > 19
+        || (digits[0] == b'0' && (negative || digits.len() > 1))
+    {
+        return None;
+    }
+    let mut value = 0u64;
+    for &digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
+    }
+    if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
+}
+
+/// What an entry is to hold: the value's kind and bytes of room, not yet in a block.
+enum Plan<'a> {
+    Int(i64),
+    Bytes { bytes: &'a [u8], raw: bool },
+    Shared(Shared),
+}
+
+impl<'a> Plan<'a> {
+    fn of(arena: ArenaId, value: StringValue<'a>) -> Result<Plan<'a>, OutOfMemory> {
+        let (bytes, raw) = match value {
+            StringValue::Int(value) => return Ok(Plan::Int(value)),
+            StringValue::Shared(shared) if shared.len() >= SHARED_MIN => {
+                return Ok(Plan::Shared(shared));
+            }
+            StringValue::Shared(shared) => return Plan::shared_copy(arena, &shared),
+            StringValue::Bytes(bytes) => match parse_int(bytes) {
+                Some(value) => return Ok(Plan::Int(value)),
+                None => (bytes, bytes.len() > EMBSTR_MAX),
+            },
+            StringValue::Raw(bytes) => (bytes, true),
+        };
+        if bytes.len() >= SHARED_MIN {
+            return Plan::shared_copy(arena, bytes);
+        }
+        Ok(Plan::Bytes { bytes, raw })
+    }
+
+    fn shared_copy(arena: ArenaId, bytes: &[u8]) -> Result<Plan<'a>, OutOfMemory> {
+        Shared::copy_from(arena, bytes).map(Plan::Shared)
+    }
+
+    /// Bytes of the value in the entry, without a length field.
+    fn len(&self) -> usize {
+        match self {
+            Plan::Int(value) => int_len(*value),
+            Plan::Bytes { bytes, .. } => bytes.len(),
+            Plan::Shared(_) => 5,
+        }
+    }
+}
+
+fn int_len(value: i64) -> usize {
+    if i32::try_from(value).is_ok() { 4 } else { 8 }
+}
+
+/// Header, deadline, key length and key: what comes before the value.
+struct Front<'a> {
+    key: &'a [u8],
+    deadline: Option<i64>,
+    clock: [u8; 3],
+    partition: u8,
+}
+
+impl Front<'_> {
+    fn len(&self) -> usize {
+        let deadline = if self.deadline.is_some() { 8 } else { 0 };
+        let long = if self.key.len() >= LONG_KEY { 4 } else { 0 };
+        HEADER + deadline + long + self.key.len()
+    }
+
+    fn write(&self, body: &mut [u8]) {
+        body[KEY_LEN] = self.key.len().min(LONG_KEY) as u8;
+        body[CLOCK].copy_from_slice(&self.clock);
+        body[PARTITION] = self.partition;
+        let mut at = HEADER;
+        let mut put = |bytes: &[u8]| {
+            body[at..at + bytes.len()].copy_from_slice(bytes);
+            at += bytes.len();
+        };
+        if let Some(deadline) = self.deadline {
+            put(&deadline.to_le_bytes());
+        }
+        if self.key.len() >= LONG_KEY {
+            put(&(self.key.len() as u32).to_le_bytes());
+        }
+        put(self.key);
+    }
+}
+
+/// Writes the value behind the front and sets the kind.
+fn write_value(block: &mut Block, front: usize, flag: u8, plan: Plan<'_>) {
+    let body = block.body_mut();
+    let room = body.len() - front;
+    let kind = match plan {
+        Plan::Int(value) => {
+            let len = int_len(value);
+            body[front..front + len].copy_from_slice(&value.to_le_bytes()[..len]);
+            if len == 4 { INT32 } else { INT64 }
+        }
+        Plan::Bytes { bytes, raw } if room - bytes.len() <= 3 => {
+            body[front..front + bytes.len()].copy_from_slice(bytes);
+            (if raw { TIGHT_RAW } else { TIGHT }) + (room - bytes.len()) as u8
+        }
+        Plan::Bytes { bytes, raw } => {
+            body[front..front + 4].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
+            body[front + 4..front + 4 + bytes.len()].copy_from_slice(bytes);
+            if raw { SIZED_RAW } else { SIZED }
+        }
+        Plan::Shared(shared) => {
+            body[front..front + 5].copy_from_slice(&shared.into_compact().0);
+            SHARED
+        }
+    };
+    block.set_kind(kind | flag);
+}
+
+/// Bytes that a block must have for `len` bytes of value behind `front` bytes, so that its
+/// length is known: through slack of at most 3 bytes, or through a length field.
+fn block_bytes(front: usize, plan: &Plan<'_>) -> usize {
+    let tight = rounded(HEAP_HEADER + front + plan.len());
+    let slack = tight - (HEAP_HEADER + front + plan.len());
+    match plan {
+        Plan::Bytes { .. } if slack > 3 => rounded(HEAP_HEADER + front + plan.len() + 4),
+        _ => tight,
+    }
+}
+
+/// An entry that belongs to no table.
+#[derive(Debug)]
+pub struct Entry(Block);
+
+impl Entry {
+    /// Builds an entry with a clock of 0 in partition 0.
+    pub fn build(
+        arena: ArenaId,
+        key: &[u8],
+        deadline: Option<i64>,
+        value: StringValue<'_>,
+    ) -> Result<Entry, OutOfMemory> {
+        let front = Front { key, deadline, clock: [0; 3], partition: 0 };
+        Entry::from_plan(arena, &front, Plan::of(arena, value)?)
+    }
+
+    fn from_plan(arena: ArenaId, front: &Front<'_>, plan: Plan<'_>) -> Result<Entry, OutOfMemory> {
+        let bytes = block_bytes(front.len(), &plan);
+        let mut block = Block::allocate(arena, bytes - HEAP_HEADER, INT32)?;
+        front.write(block.body_mut());
+        let flag = if front.deadline.is_some() { HAS_DEADLINE } else { 0 };
+        write_value(&mut block, front.len(), flag, plan);
+        Ok(Entry(block))
+    }
+
+    /// The same entry under another key and with another deadline; a large value's
+    /// reference moves along.
+    pub fn renamed(
+        self,
+        arena: ArenaId,
+        key: &[u8],
+        deadline: Option<i64>,
+    ) -> Result<Entry, OutOfMemory> {
+        self.as_ref().copy(arena, key, deadline)
+    }
+
+    /// Looks at the entry.
+    pub fn as_ref(&self) -> EntryRef<'_> {
+        // SAFETY: `self` owns the block and is borrowed.
+        EntryRef(unsafe { BlockRef::new(self.0.compact()) })
+    }
+
+    /// Takes over the access clock and partition of the entry that this one replaces.
+    pub(crate) fn inherit_clock(&mut self, old: &EntryRef<'_>) {
+        let body = self.0.body_mut();
+        body[CLOCK].copy_from_slice(&old.0.body()[CLOCK]);
+        body[PARTITION] = old.0.body()[PARTITION];
+    }
+
+    pub(crate) fn into_compact(self) -> Compact {
+        let compact = self.0.compact();
+        std::mem::forget(self);
+        compact
+    }
+
+    /// # Safety
+    /// The table has just given `compact` up.
+    pub(crate) unsafe fn from_compact(compact: Compact) -> Entry {
+        // SAFETY: as the caller promises.
+        Entry(unsafe { handle::take(compact) })
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let Some(compact) = self.as_ref().shared_handle() {
+            // SAFETY: the entry held the reference and is going away.
+            unsafe { handle::release_shared(compact) };
+        }
+    }
+}
+
+/// An entry in a table, to read.
+pub struct EntryRef<'a>(BlockRef<'a>);
+
+impl<'a> EntryRef<'a> {
+    /// # Safety
+    /// As for [`BlockRef::new`], and the block is an entry.
+    #[inline]
+    pub(crate) unsafe fn new(compact: Compact) -> EntryRef<'a> {
+        // SAFETY: as the caller promises.
+        EntryRef(unsafe { BlockRef::new(compact) })
+    }
+
+    fn kind(&self) -> u8 {
+        self.0.kind() & !HAS_DEADLINE
+    }
+
+    /// The key's bounds in the body.
+    #[inline]
+    fn key_range(&self) -> std::ops::Range<usize> {
+        let body = self.0.body();
+        let mut at = HEADER + if self.has_deadline() { 8 } else { 0 };
+        let mut len = usize::from(body[KEY_LEN]);
+        if len == LONG_KEY {
+            len = u32::from_le_bytes(array(&body[at..])) as usize;
+            at += 4;
+        }
+        at..at + len
+    }
+
+    /// The key.
+    #[inline]
+    pub fn key(&self) -> &'a [u8] {
+        &self.0.body()[self.key_range()]
+    }
+
+    /// Whether the entry has a deadline.
+    #[inline]
+    pub fn has_deadline(&self) -> bool {
+        self.0.kind() & HAS_DEADLINE != 0
+    }
+
+    /// When the entry expires, in milliseconds since 1970.
+    #[inline]
+    pub fn deadline(&self) -> Option<i64> {
+        let read = || i64::from_le_bytes(array(&self.0.body()[HEADER..]));
+        self.has_deadline().then(read)
+    }
+
+    /// The access clock.
+    pub fn clock(&self) -> u32 {
+        let body = self.0.body();
+        u32::from_le_bytes([body[1], body[2], body[3], 0])
+    }
+
+    /// The type of its value.
+    pub fn value_type(&self) -> Type {
+        Type::String
+    }
+
+    /// The name that OBJECT ENCODING answers.
+    pub fn encoding(&self) -> &'static str {
+        match self.kind() {
+            INT32 | INT64 => "int",
+            TIGHT..TIGHT_RAW | SIZED => "embstr",
+            _ => "raw",
+        }
+    }
+
+    /// Bytes of heap that the entry takes, with a large value's block.
+    pub fn heap_bytes(&self) -> usize {
+        let outside = match self.string() {
+            StringRef::Shared(shared) => shared.heap_bytes(),
+            _ => 0,
+        };
+        self.0.bytes() + outside
+    }
+
+    fn shared_handle(&self) -> Option<Compact> {
+        (self.kind() == SHARED).then(|| Compact(array(&self.0.body()[self.key_range().end..])))
+    }
+
+    /// The string value.
+    #[inline]
+    pub fn string(&self) -> StringRef<'a> {
+        let body = self.0.body();
+        let value = &body[self.key_range().end..];
+        match self.kind() {
+            INT32 => StringRef::Int(i32::from_le_bytes(array(value)).into()),
+            INT64 => StringRef::Int(i64::from_le_bytes(array(value))),
+            SIZED | SIZED_RAW => {
+                let len = u32::from_le_bytes(array(value)) as usize;
+                StringRef::Bytes(&value[4..4 + len])
+            }
+            // SAFETY: the entry holds the reference and is borrowed for `'a`.
+            SHARED => StringRef::Shared(unsafe { SharedRef::new(Compact(array(value))) }),
+            tight => {
+                let slack = usize::from((tight - TIGHT) & 3);
+                StringRef::Bytes(&value[..value.len() - slack])
+            }
+        }
+    }
+
+    /// A copy under another key. A large value is not copied but referred to.
+    pub fn copy(
+        &self,
+        arena: ArenaId,
+        key: &[u8],
+        deadline: Option<i64>,
+    ) -> Result<Entry, OutOfMemory> {
+        let plan = match self.string() {
+            StringRef::Int(value) => Plan::Int(value),
+            StringRef::Bytes(bytes) => Plan::Bytes { bytes, raw: self.encoding() == "raw" },
+            StringRef::Shared(shared) => Plan::Shared(shared.to_shared()),
+        };
+        let body = self.0.body();
+        let front = Front { key, deadline, clock: array(&body[CLOCK]), partition: body[PARTITION] };
+        Entry::from_plan(arena, &front, plan)
+    }
+}
+
+fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    match bytes.first_chunk() {
+        Some(chunk) => *chunk,
+        None => unreachable!("an entry's fields lie within its block"),
+    }
+}
+
+/// An entry in a table, to write.
+pub struct EntryMut<'a>(BlockMut<'a>);
+
+impl<'a> EntryMut<'a> {
+    /// # Safety
+    /// As for [`BlockMut::new`], and the block is an entry.
+    #[inline]
+    pub(crate) unsafe fn new(compact: Compact) -> EntryMut<'a> {
+        // SAFETY: as the caller promises.
+        EntryMut(unsafe { BlockMut::new(compact) })
+    }
+
+    /// The same entry to read.
+    #[inline]
+    pub fn as_ref(&self) -> EntryRef<'_> {
+        // SAFETY: the table is borrowed through `self`.
+        EntryRef(unsafe { BlockRef::new(self.0.compact()) })
+    }
+
+    /// Sets the access clock (24 bits).
+    #[inline]
+    pub fn set_clock(&mut self, clock: u32) {
+        if self.as_ref().clock() != clock {
+            self.0.body_mut()[CLOCK].copy_from_slice(&clock.to_le_bytes()[..3]);
+        }
+    }
+
+    /// Changes the deadline of an entry that has one.
+    pub(crate) fn set_deadline(&mut self, deadline: i64) {
+        debug_assert!(self.as_ref().has_deadline());
+        self.0.body_mut()[HEADER..HEADER + 8].copy_from_slice(&deadline.to_le_bytes());
+    }
+
+    /// Rewrites the value in place if it fits the block exactly as a new block would;
+    /// otherwise gives the value back, with the entry as it was.
+    pub(crate) fn rewrite(&mut self, value: StringValue<'_>) -> Result<Rewritten, OutOfMemory> {
+        let plan = Plan::of(self.0.arena(), value)?;
+        let front = self.as_ref().key_range().end;
+        if block_bytes(front, &plan) == self.0.bytes() {
+            if let Some(old) = self.as_ref().shared_handle() {
+                // SAFETY: the value that holds the reference is overwritten now.
+                unsafe { handle::release_shared(old) };
+            }
+            let flag = self.0.kind() & HAS_DEADLINE;
+            write_value(&mut self.0, front, flag, plan);
+            return Ok(Rewritten::InPlace);
+        }
+        let entry = {
+            let old = self.as_ref();
+            let body = old.0.body();
+            let front = Front {
+                key: old.key(),
+                deadline: old.deadline(),
+                clock: array(&body[CLOCK]),
+                partition: body[PARTITION],
+            };
+            Entry::from_plan(self.0.arena(), &front, plan)?
+        };
+        Ok(Rewritten::Moved(entry))
+    }
+
+    /// The string's bytes to write, if it has at least `len` bytes now or can have them
+    /// without another block. An integer or a value that others refer to is not writable.
+    pub(crate) fn into_bytes(mut self, len: usize) -> Option<&'a mut [u8]> {
+        let (kind, value) = (self.as_ref().kind(), self.as_ref().key_range().end);
+        match kind {
+            SIZED | SIZED_RAW => {
+                let flag = self.0.kind() & HAS_DEADLINE;
+                self.0.set_kind(SIZED_RAW | flag);
+                let body = self.0.into_body();
+                let old = u32::from_le_bytes(array(&body[value..])) as usize;
+                if len > old {
+                    let bytes = body.get_mut(value + 4..value + 4 + len)?;
+                    bytes[old..].fill(0);
+                    body[value..value + 4].copy_from_slice(&(len as u32).to_le_bytes());
+                }
+                Some(&mut body[value + 4..value + 4 + len.max(old)])
+            }
+            SHARED => {
+                let handle = Compact(array(&self.0.body()[value..]));
+                // SAFETY: the entry holds the reference and is borrowed mutably for `'a`.
+                unsafe {
+                    let mut shared = SharedRef::<'a>::new(handle);
+                    if len > shared.len() && !shared.shared_mut().resize(len) {
+                        return None;
+                    }
+                    shared.into_mut()
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What [`EntryMut::rewrite`] did.
+pub(crate) enum Rewritten {
+    InPlace,
+    /// This entry takes the old one's place.
+    Moved(Entry),
+}
+
+/// An entry whose string has room to grow: `len` bytes copied from `old`, zeros after, and
+/// spare capacity as sds keeps it (as much again, at most 1 MB).
+pub(crate) fn grown(
+    arena: ArenaId,
+    key: &[u8],
+    old: Option<EntryRef<'_>>,
+    len: usize,
+) -> Result<Entry, OutOfMemory> {
+    let deadline = old.as_ref().and_then(EntryRef::deadline);
+    let (clock, partition) = match &old {
+        Some(entry) => (array(&entry.0.body()[CLOCK]), entry.0.body()[PARTITION]),
+        None => ([0; 3], 0),
+    };
+    let front = Front { key, deadline, clock, partition };
+    let fill = |target: &mut [u8]| {
+        let mut at = 0;
+        if let Some(entry) = &old {
+            entry.string().with_bytes(|bytes| {
+                target[..bytes.len()].copy_from_slice(bytes);
+                at = bytes.len();
+            });
+        }
+        target[at..].fill(0);
+    };
+    // The first edit of a value takes no more than it needs; one that grows takes spare room.
+    let grows = old.as_ref().is_some_and(|entry| entry.encoding() == "raw");
+    let capacity = if grows { len + len.min(1 << 20) } else { len };
+    if capacity >= SHARED_MIN {
+        let mut shared = Shared::allocate(arena, len, capacity)?;
+        match shared.get_mut() {
+            Some(bytes) => fill(bytes),
+            None => unreachable!("a fresh block has one reference"),
+        }
+        return Entry::from_plan(arena, &front, Plan::Shared(shared));
+    }
+    let flag = if deadline.is_some() { HAS_DEADLINE } else { 0 };
+    let mut block = Block::allocate(arena, front.len() + 4 + capacity, SIZED_RAW | flag)?;
+    let body = block.body_mut();
+    front.write(body);
+    let at = front.len();
+    body[at..at + 4].copy_from_slice(&(len as u32).to_le_bytes());
+    fill(&mut body[at + 4..at + 4 + len]);
+    Ok(Entry(block))
+}
+
+#[cfg(test)]
+mod tests;

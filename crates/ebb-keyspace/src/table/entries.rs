@@ -1,0 +1,137 @@
+//! The table of a database: the typed, safe layer over [`Table`] whose handles are entries.
+
+use ebb_heap::{ArenaId, Compact, OutOfMemory};
+use rand::Rng;
+
+use super::{Drain, Found, Table};
+use crate::entry::{Entry, EntryMut, EntryRef};
+use crate::{Key, KeyHasher};
+
+/// Entries by key. It owns them.
+pub(crate) struct Entries {
+    table: Table,
+    hasher: KeyHasher,
+    arena: ArenaId,
+}
+
+/// Looks at an entry.
+///
+/// SAFETY of the callers: the table owns the entry and is borrowed for `'a`; all blocks in
+/// it are entries, since only [`Entries::insert`] and [`Entries::replace`] put them there.
+fn view<'a>(entry: Compact) -> EntryRef<'a> {
+    // SAFETY: as said above.
+    unsafe { EntryRef::new(entry) }
+}
+
+fn hash_of(hasher: &KeyHasher) -> impl Fn(Compact) -> u64 {
+    move |entry| hasher.hash(view(entry).key())
+}
+
+impl Entries {
+    pub(crate) fn new(arena: ArenaId, hasher: KeyHasher) -> Entries {
+        Entries { table: Table::new(arena), hasher, arena }
+    }
+
+    pub(crate) fn raw(&self) -> &Table {
+        &self.table
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, key: &Key<'_>) -> Option<Found> {
+        self.table.find(key.hash(), |entry| view(entry).key() == key.bytes())
+    }
+
+    /// The entry with this hash that has a deadline.
+    pub(crate) fn find_volatile(&self, hash: u64) -> Option<Found> {
+        self.table.find(hash, |entry| {
+            let entry = view(entry);
+            entry.has_deadline() && self.hasher.hash(entry.key()) == hash
+        })
+    }
+
+    /// The entry that was found; the table has not changed since.
+    #[inline]
+    pub(crate) fn get(&self, found: Found) -> EntryRef<'_> {
+        debug_assert!(self.table.is_current(&found));
+        view(found.entry)
+    }
+
+    /// The entry that was found, to write; the table has not changed since.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, found: Found) -> EntryMut<'_> {
+        debug_assert!(self.table.is_current(&found));
+        // SAFETY: the table owns the entry and is borrowed mutably.
+        unsafe { EntryMut::new(found.entry) }
+    }
+
+    /// Adds an entry whose key is not there.
+    pub(crate) fn insert(&mut self, hash: u64, entry: Entry) -> Result<(), OutOfMemory> {
+        let entry = entry.into_compact();
+        let result = self.table.insert(hash, entry, hash_of(&self.hasher));
+        if result.is_err() {
+            // SAFETY: the table did not take it.
+            drop(unsafe { Entry::from_compact(entry) });
+        }
+        result
+    }
+
+    /// Puts an entry with the same key in the place of the one that was found.
+    pub(crate) fn replace(&mut self, found: Found, entry: Entry) -> Entry {
+        let old = self.table.replace(found, entry.into_compact());
+        // SAFETY: the table has given it up.
+        unsafe { Entry::from_compact(old) }
+    }
+
+    pub(crate) fn remove(&mut self, found: Found) -> Entry {
+        let old = self.table.remove(found, hash_of(&self.hasher));
+        // SAFETY: the table has given it up.
+        unsafe { Entry::from_compact(old) }
+    }
+
+    pub(crate) fn scan(&self, position: u64, mut visit: impl FnMut(EntryRef<'_>)) -> u64 {
+        self.table.scan(position, hash_of(&self.hasher), |entry| visit(view(entry)))
+    }
+
+    pub(crate) fn for_each(&self, mut visit: impl FnMut(EntryRef<'_>)) {
+        self.table.for_each(|entry| visit(view(entry)));
+    }
+
+    pub(crate) fn sample(&self, random: &mut impl Rng) -> Option<EntryRef<'_>> {
+        self.table.sample(random).map(view)
+    }
+
+    /// Empties the table; its entries are freed by draining the answer.
+    pub(crate) fn detach(&mut self) -> EntryDrain {
+        let table = std::mem::replace(&mut self.table, Table::new(self.arena));
+        EntryDrain(table.into_drain())
+    }
+}
+
+impl Drop for Entries {
+    fn drop(&mut self) {
+        drop(self.detach());
+    }
+}
+
+/// Entries of a table that was emptied, freed segment by segment, at the latest on drop.
+pub(crate) struct EntryDrain(Drain);
+
+impl EntryDrain {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Frees some 200 entries; answers whether there were any.
+    pub(crate) fn step(&mut self) -> bool {
+        self.0.step(|entry| {
+            // SAFETY: the drain has given it up.
+            drop(unsafe { Entry::from_compact(entry) });
+        })
+    }
+}
+
+impl Drop for EntryDrain {
+    fn drop(&mut self) {
+        while self.step() {}
+    }
+}

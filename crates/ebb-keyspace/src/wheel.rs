@@ -1,0 +1,185 @@
+//! The deadline index: a hierarchical timing wheel of key hashes.
+//!
+//! Six levels of 64 slots; a slot of the lowest level is 16 ms wide, one of the next 1 s,
+//! then 65 s, 70 min, 75 h and 199 days (after Varghese and Lauck, "Hashed and hierarchical
+//! timing wheels"). A slot is a list of hashes, 8 bytes for each key with a deadline; the
+//! deadline itself is in the entry, so a record is a hint: when its time comes the entry is
+//! looked up, and is found gone, due, or due later, in which case the record moves on.
+//! Hence a key whose deadline moves into the future (the common EXPIRE that refreshes)
+//! costs nothing here, and neither does a deletion.
+
+/// Width of a slot of the lowest level, in milliseconds.
+pub const TICK_MS: i64 = 16;
+const LEVEL_BITS: u32 = 6;
+const LEVELS: usize = 6;
+const SLOTS: usize = 1 << LEVEL_BITS;
+
+#[derive(Default)]
+struct Level {
+    /// One bit for each slot that has records.
+    filled: u64,
+    slots: Vec<Vec<u64>>,
+}
+
+/// The deadlines of one database in one shard.
+#[derive(Default)]
+pub struct Wheel {
+    /// Ticks up to which everything has been handed out or sorted into lower levels.
+    elapsed: u64,
+    levels: [Level; LEVELS],
+    /// Records whose slot has been opened.
+    opened: Vec<u64>,
+    records: usize,
+}
+
+fn tick_of(deadline_ms: i64) -> u64 {
+    // Rounded up: a record never comes before its deadline.
+    (deadline_ms.max(0) as u64).div_ceil(TICK_MS as u64)
+}
+
+impl Wheel {
+    /// Records held.
+    pub fn len(&self) -> usize {
+        self.records
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// Bytes of memory that the lists take.
+    pub fn heap_bytes(&self) -> usize {
+        let lists = self.levels.iter().flat_map(|level| &level.slots);
+        let list_bytes = |list: &Vec<u64>| list.capacity() * 8 + size_of::<Vec<u64>>();
+        lists.map(list_bytes).sum::<usize>() + self.opened.capacity() * 8
+    }
+
+    /// Files a hash under its deadline.
+    pub fn insert(&mut self, deadline_ms: i64, hash: u64) {
+        self.records += 1;
+        let tick = tick_of(deadline_ms);
+        if tick <= self.elapsed {
+            self.opened.push(hash);
+            return;
+        }
+        // The highest group of six bits in which the tick differs from now names the level.
+        let level = ((63 - (tick ^ self.elapsed).leading_zeros()) / LEVEL_BITS) as usize;
+        let (level, slot) = if level < LEVELS {
+            (level, (tick >> (level as u32 * LEVEL_BITS)) as usize % SLOTS)
+        } else {
+            // Beyond the wheel's reach: looked at again when the top level comes round.
+            let shift = (LEVELS as u32 - 1) * LEVEL_BITS;
+            (LEVELS - 1, ((self.elapsed >> shift) as usize + SLOTS - 1) % SLOTS)
+        };
+        let level = &mut self.levels[level];
+        if level.slots.is_empty() {
+            level.slots.resize_with(SLOTS, Vec::new);
+        }
+        level.slots[slot].push(hash);
+        level.filled |= 1 << slot;
+    }
+
+    /// The next hash whose time may have come, `None` if there is none up to `now_ms`. The
+    /// caller looks the entry up and files it again if its deadline is later.
+    pub fn next(&mut self, now_ms: i64) -> Option<u64> {
+        loop {
+            if let Some(hash) = self.opened.pop() {
+                self.records -= 1;
+                return Some(hash);
+            }
+            if self.records == 0 {
+                self.opened = Vec::new();
+                self.elapsed = self.elapsed.max(now_ms.max(0) as u64 / TICK_MS as u64);
+                return None;
+            }
+            let now = now_ms.max(0) as u64 / TICK_MS as u64;
+            let (start, level, slot) = self.first_filled();
+            if start > now {
+                // Nothing can be filed before `start`'s slot, so time may pass up to now.
+                self.elapsed = self.elapsed.max(now);
+                return None;
+            }
+            self.elapsed = self.elapsed.max(start);
+            let level = &mut self.levels[level];
+            level.filled &= !(1 << slot);
+            self.opened = std::mem::take(&mut level.slots[slot]);
+        }
+    }
+
+    /// The filled slot whose time comes first: its first tick, level and number.
+    fn first_filled(&self) -> (u64, usize, usize) {
+        let candidates = self.levels.iter().enumerate().filter_map(|(number, level)| {
+            let shift = number as u32 * LEVEL_BITS;
+            let current = (self.elapsed >> shift) as u32 % SLOTS as u32;
+            let rotated = level.filled.rotate_right(current);
+            (rotated != 0).then(|| {
+                let ahead = u64::from(rotated.trailing_zeros());
+                let start = ((self.elapsed >> shift) + ahead) << shift;
+                (start, number, ((u64::from(current) + ahead) % SLOTS as u64) as usize)
+            })
+        });
+        // On a tie the higher level opens first, as its records may belong to the lower.
+        match candidates.min_by_key(|&(start, level, _)| (start, LEVELS - level)) {
+            Some(first) => first,
+            None => unreachable!("records that are not opened lie in a slot"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+    use super::*;
+
+    /// Runs the wheel against deadlines kept in a map, and answers what fired when.
+    fn run(deadlines: &HashMap<u64, i64>, steps: impl Iterator<Item = i64>) -> HashMap<u64, i64> {
+        let mut wheel = Wheel::default();
+        wheel.next(1_000_000);
+        let mut fired = HashMap::new();
+        deadlines.iter().for_each(|(&hash, &deadline)| wheel.insert(deadline, hash));
+        for now in steps {
+            while let Some(hash) = wheel.next(now) {
+                if deadlines[&hash] <= now {
+                    assert_eq!(fired.insert(hash, now), None);
+                } else {
+                    wheel.insert(deadlines[&hash], hash);
+                }
+            }
+        }
+        assert_eq!(wheel.len(), deadlines.len() - fired.len());
+        fired
+    }
+
+    #[test]
+    fn every_deadline_fires_within_a_tick() {
+        let mut random = SmallRng::seed_from_u64(3);
+        let mut deadlines = HashMap::new();
+        for hash in 0..20_000 {
+            let exponent = random.random_range(0..24);
+            deadlines.insert(hash, 1_000_000 + random.random_range(0..=1i64 << exponent));
+        }
+        let end = 1_000_000 + (1 << 24) + 100;
+        let fired = run(&deadlines, (1_000_000..end).step_by(7));
+        for (hash, deadline) in &deadlines {
+            let late = fired[hash] - deadline;
+            assert!((0..TICK_MS + 7).contains(&late), "{late} ms late");
+        }
+    }
+
+    #[test]
+    fn far_deadlines_wait_and_jumps_of_the_clock_are_caught_up() {
+        let deadlines = HashMap::from([
+            (1, 2_000_000),
+            (2, 1_000_000 + (40i64 * 365 * 86_400_000)),
+            (3, i64::MAX),
+            (4, 5),
+        ]);
+        let years = |years: i64| 1_000_000 + years * 365 * 86_400_000;
+        let fired = run(&deadlines, [1_000_000, years(1), years(39), years(41)].into_iter());
+        assert_eq!(fired, HashMap::from([(1, years(1)), (4, 1_000_000), (2, years(41))]));
+    }
+}
