@@ -1,7 +1,7 @@
 //! The deadline index: a hierarchical timing wheel of key hashes.
 //!
-//! Six levels of 64 slots; a slot of the lowest level is 16 ms wide, one of the next 1 s,
-//! then 65 s, 70 min, 75 h and 199 days (after Varghese and Lauck, "Hashed and hierarchical
+//! Seven levels of 64 slots; a slot of the lowest level is 16 ms wide, one of the next 1 s,
+//! then 65 s, 70 min, 75 h, 199 days and 35 years (after Varghese and Lauck, "Hashed and hierarchical
 //! timing wheels"). A slot is a list of hashes, 8 bytes for each key with a deadline; the
 //! deadline itself is in the entry, so a record is a hint: when its time comes the entry is
 //! looked up, and is found gone, due, or due later, in which case the record moves on.
@@ -11,7 +11,8 @@
 /// Width of a slot of the lowest level, in milliseconds.
 pub const TICK_MS: i64 = 16;
 const LEVEL_BITS: u32 = 6;
-const LEVELS: usize = 6;
+/// Seven levels reach beyond any deadline that is meant: the top one wraps in the year 4199.
+const LEVELS: usize = 7;
 const SLOTS: usize = 1 << LEVEL_BITS;
 
 #[derive(Default)]
