@@ -46,6 +46,8 @@ pub struct Directive {
     pub denied_while_loading: bool,
     /// Lines of a file add up, after the first has replaced the default.
     pub appends: bool,
+    /// The name that `CONFIG REWRITE` writes where the file has none yet: one that Redis reads too.
+    pub rewritten_as: &'static str,
     /// Smallest and largest effective value: what lies outside is moved to the nearest, silently.
     pub clamp: Option<(i64, i64)>,
     /// Does Ebb have it?
@@ -126,6 +128,7 @@ const fn row(name: &'static str, default: &'static str, kind: Kind) -> Directive
         hidden: false,
         denied_while_loading: false,
         appends: false,
+        rewritten_as: name,
         clamp: None,
         feature: Feature::Exists,
     }
@@ -167,6 +170,11 @@ impl Directive {
         self
     }
 
+    pub(crate) const fn rewritten_as(mut self, name: &'static str) -> Self {
+        self.rewritten_as = name;
+        self
+    }
+
     pub(crate) const fn clamp(mut self, min: i64, max: i64) -> Self {
         self.clamp = Some((min, max));
         self
@@ -186,10 +194,10 @@ impl Directive {
     pub(crate) fn read(&self, current: &str, arguments: &[&str]) -> Result<Parsed, Reason> {
         let mut parsed = self.kind.read(current, arguments)?;
         if let Some((min, max)) = self.clamp {
-            let number = parsed.bits.cast_signed().clamp(min, max);
+            let number = (parsed.bits as i64).clamp(min, max);
             parsed = Parsed {
                 text: number.to_string(),
-                bits: number.cast_unsigned(),
+                bits: number as u64,
             };
         }
         Ok(parsed)

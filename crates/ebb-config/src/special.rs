@@ -186,7 +186,7 @@ fn wrong_event_class() -> Reason {
 /// `latency-tracking-info-percentiles`: numbers from 0 to 100, kept to six decimals.
 pub(crate) fn percentiles(_: &str, arguments: &[&str]) -> Result<String, Reason> {
     let mut shown = Vec::new();
-    for argument in list(arguments) {
+    for argument in arguments.iter().filter(|argument| !argument.is_empty()) {
         let percentile: f64 = argument
             .parse()
             .ok()
@@ -223,7 +223,7 @@ pub(crate) fn replica_of(_: &str, arguments: &[&str]) -> Result<String, Reason> 
 pub(crate) fn shutdown_words(_: &str, arguments: &[&str]) -> Result<String, Reason> {
     const WORDS: [&str; 5] = ["default", "save", "nosave", "now", "force"];
     let mut given = [false; WORDS.len()];
-    for argument in arguments {
+    for argument in arguments.iter().filter(|argument| !argument.is_empty()) {
         match WORDS
             .iter()
             .position(|word| word.eq_ignore_ascii_case(argument))
@@ -393,6 +393,7 @@ mod tests {
             "50.123457 0"
         );
         assert_eq!(percentiles("", &[""]).unwrap(), "");
+        assert_eq!(percentiles("", &words("50  60")).unwrap(), "50 60");
         for wrong in ["a", "nan"] {
             assert_eq!(
                 percentiles("", &[wrong]).unwrap_err().0,
@@ -434,6 +435,7 @@ mod tests {
             shutdown_words("", &words("SAVE force NOW")).unwrap(),
             "save now force"
         );
+        assert_eq!(shutdown_words("", &words("save  now")).unwrap(), "save now");
         assert_eq!(shutdown_words("", &["default"]).unwrap(), "default");
         assert!(
             shutdown_words("", &words("save nosave"))

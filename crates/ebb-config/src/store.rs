@@ -80,7 +80,7 @@ pub enum MemoryOrPercent {
 
 impl Value for MemoryOrPercent {
     fn load(stored: &Stored) -> Self {
-        let number = stored.bits().cast_signed();
+        let number = stored.bits() as i64;
         match u64::try_from(number) {
             Ok(bytes) => MemoryOrPercent::Bytes(bytes),
             // Lossless: the row's bounds keep percentages within 100.

@@ -8,9 +8,9 @@ use crate::special;
 
 group! { after data::END;
     COMMANDLOG_EXECUTION_SLOWER_THAN: i64 =
-        number("commandlog-execution-slower-than", "10000", -1, LONG_MAX).alias(&["slowlog-log-slower-than"]);
+        number("commandlog-execution-slower-than", "10000", -1, LONG_MAX).alias(&["slowlog-log-slower-than"]).rewritten_as("slowlog-log-slower-than");
     COMMANDLOG_SLOW_EXECUTION_MAX_LEN: u64 =
-        number("commandlog-slow-execution-max-len", "128", 0, LONG_MAX).alias(&["slowlog-max-len"]);
+        number("commandlog-slow-execution-max-len", "128", 0, LONG_MAX).alias(&["slowlog-max-len"]).rewritten_as("slowlog-max-len");
     COMMANDLOG_REQUEST_LARGER_THAN: i64 =
         number("commandlog-request-larger-than", "1048576", -1, LONG_MAX);
     COMMANDLOG_LARGE_REQUEST_MAX_LEN: u64 =

@@ -133,6 +133,13 @@ mod tests {
             assert!(seen.insert(name), "{name} is there twice");
             assert_eq!(name, name.to_ascii_lowercase());
         }
+        for row in TABLE.iter() {
+            assert!(
+                row.names().any(|name| name == row.rewritten_as),
+                "{}",
+                row.name
+            );
+        }
         assert_eq!(TABLE.len(), tls::END);
         assert!(TABLE.len() < usize::from(u16::MAX));
     }

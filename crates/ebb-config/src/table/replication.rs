@@ -11,8 +11,8 @@ use crate::words::*;
 group! { after persistence::END;
     REPLICAOF: Arc<str> =
         special("replicaof", "no one", special::replica_of).alias(&["slaveof"]).immutable().off("", "no replication");
-    PRIMARYAUTH: Arc<str> = text("primaryauth", "").alias(&["masterauth"]).sensitive().tunes("replication");
-    PRIMARYUSER: Arc<str> = text("primaryuser", "").alias(&["masteruser"]).sensitive().tunes("replication");
+    MASTERAUTH: Arc<str> = text("masterauth", "").alias(&["primaryauth"]).sensitive().tunes("replication");
+    MASTERUSER: Arc<str> = text("masteruser", "").alias(&["primaryuser"]).sensitive().tunes("replication");
     REPLICA_SERVE_STALE_DATA: bool =
         yes_no("replica-serve-stale-data", "yes").alias(&["slave-serve-stale-data"]).tunes("replication");
     REPLICA_READ_ONLY: bool =
