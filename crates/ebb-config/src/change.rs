@@ -14,7 +14,8 @@ use crate::{glob, id, table};
 pub trait Applier {
     /// Called once for each directive that changed, after all new values are in `config`. An error takes every
     /// value back; the directives applied so far, this one included, are then applied again with the old values,
-    /// and errors of that are ignored.
+    /// and errors of that are ignored. A hook may read and [`Config::resolve`], but not set or rewrite: the lock
+    /// that keeps changes apart is held.
     fn apply(&mut self, config: &Config, changed: Id) -> Result<(), Reason>;
 }
 

@@ -209,6 +209,7 @@ impl Loader {
                     .push(((*command).to_owned(), (*new_name).to_owned()));
                 Ok(())
             }
+            ("user", [user, rules @ ..]) if self.is_open_default_user(user, rules) => Ok(()),
             ("user", [_, ..]) => lacks("no access control lists"),
             ("loadmodule", [_, ..]) => lacks("no modules"),
             ("sentinel", _) => {
@@ -217,6 +218,17 @@ impl Loader {
             (name, [_]) if WITHOUT_MEANING.contains(&name) => Ok(()),
             _ => Err(Reason::new(BAD_DIRECTIVE).into()),
         }
+    }
+
+    /// Is this the line that Redis's `CONFIG REWRITE` leaves in every file whose users are as at the start: one
+    /// default user, without a password, who may do everything? Access control lists are off then.
+    fn is_open_default_user(&self, user: &str, rules: &[&str]) -> bool {
+        const OPEN: [&str; 5] = ["on", "nopass", "~*", "&*", "+@all"];
+        user == "default"
+            && OPEN.iter().all(|rule| rules.contains(rule))
+            && rules.iter().all(|rule| OPEN.contains(rule) || *rule == "sanitize-payload")
+            // In Redis the line would undo the password; a server must not become open, so it is refused.
+            && self.config.get(id::REQUIREPASS).is_empty()
     }
 
     /// Paths are relative to `dir`, which is where the server will run.
@@ -350,6 +362,27 @@ mod tests {
         ] {
             assert_eq!(reason(line).1, lacks);
         }
+    }
+
+    #[test]
+    fn the_default_user_as_redis_rewrites_it() {
+        load("user default on nopass ~* &* +@all");
+        load("user default on nopass sanitize-payload ~* &* +@all");
+        for refused in [
+            "user default on nopass ~x &* +@all",
+            "user default on nopass",
+            "user other on nopass ~* &* +@all",
+            "user default on #c8687a08 ~* &* +@all",
+        ] {
+            assert!(
+                reason(refused).1.ends_with("no access control lists yet"),
+                "{refused}"
+            );
+        }
+        assert_eq!(
+            reason("requirepass x\nuser default on nopass ~* &* +@all").0,
+            2
+        );
     }
 
     #[test]

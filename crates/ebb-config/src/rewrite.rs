@@ -5,8 +5,9 @@
 //! its own is appended below [`SIGNATURE`]. Writing the same configuration again changes nothing.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::{fmt, process};
 
@@ -288,7 +289,17 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
 }
 
 fn write_through(temporary: &Path, like: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = File::create(temporary)?;
+    // What a crash may have left under this name is not ours to follow or to append to.
+    match fs::remove_file(temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // The file may hold passwords: nobody else reads it, unless the old file's permissions say so.
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(temporary)?;
     if let Ok(metadata) = fs::metadata(like) {
         file.set_permissions(metadata.permissions())?;
     }
@@ -300,6 +311,7 @@ fn write_through(temporary: &Path, like: &Path, text: &[u8]) -> io::Result<()> {
 pub(crate) mod tests {
     use super::*;
     use crate::{id, parse_bytes};
+    use proptest::prelude::*;
     use std::path::PathBuf;
 
     /// A directory of its own for a test, removed at the end.
@@ -464,5 +476,62 @@ pub(crate) mod tests {
             "ERR Rewriting config file: No such file or directory"
         );
         assert_eq!(config.get(id::TIMEOUT), 5);
+    }
+
+    /// A line of configuration: mostly valid, often for one of a few directives, so that lines repeat.
+    fn any_line() -> impl Strategy<Value = String> {
+        let names = prop_oneof![
+            (0..table::ids().count())
+                .prop_map(|at| table::ids().nth(at).expect("within the table").name()),
+            prop::sample::select(vec![
+                "hz",
+                "save",
+                "client-output-buffer-limit",
+                "slave-priority",
+                "bind",
+                "#",
+                ""
+            ]),
+        ];
+        let values = prop_oneof![
+            prop::sample::select(vec![
+                "yes",
+                "no",
+                "0",
+                "1",
+                "7",
+                "1mb",
+                "\"\"",
+                "'a b'",
+                "normal 1 2 3",
+                "pubsub 1kb 0 9 normal 0 0 1",
+                "\"replica 5 5 5\"",
+                "\"\\x07\\\\ \\\"q\"",
+                "no one",
+                "notice",
+                "\u{e9}",
+            ])
+            .prop_map(str::to_owned),
+            "[0-9a-z ]{0,6}",
+        ];
+        (names, values).prop_map(|(name, value)| format!("{name} {value}"))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_rewritten_says_the_same(
+            lines in prop::collection::vec(any_line(), 0..12),
+            other in prop::collection::vec(any_line(), 0..6),
+        ) {
+            // Only lines that can be read; `other` is what the file said before the values in force were set.
+            let valid = |lines: Vec<String>| -> String {
+                lines.into_iter().filter(|line| parse_bytes(line.as_bytes(), 2).is_ok()).map(|line| line + "\n").collect()
+            };
+            let (lines, other) = (valid(lines), valid(other));
+            let config = parse_bytes(lines.as_bytes(), 2).expect("each line is valid");
+            prop_assert!(rewritten(&config, &lines).len() <= lines.len() + 1, "nothing is added to a file that holds");
+            rewritten(&config, &other);
+            rewritten(&config, "");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! same value as 64 bits. A hot reader of those pays one relaxed atomic load; a text costs a short read lock and
 //! the clone of an `Arc`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,7 +19,6 @@ use crate::table::network::IO_THREADS_MAX;
 use crate::value::{Kind, Parsed};
 
 /// One directive's value as the store holds it.
-#[derive(Debug)]
 pub struct Stored {
     bits: AtomicU64,
     text: RwLock<Arc<str>>,
@@ -111,7 +111,6 @@ impl Value for Arc<str> {
 }
 
 /// The configuration of a running server. Shared between threads; every method takes `&self`.
-#[derive(Debug)]
 pub struct Config {
     slots: Box<[Stored]>,
     cores: usize,
@@ -119,6 +118,15 @@ pub struct Config {
     pub(crate) changing: Mutex<()>,
     pub(crate) path: Option<PathBuf>,
     pub(crate) renamed: Vec<(String, String)>,
+}
+
+/// Without the values: some are secrets, and a configuration ends up in logs.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {
@@ -284,5 +292,7 @@ mod tests {
         assert_eq!(&*config.get(id::DIR), "/data");
         assert_eq!(config.get(id::MAXCLIENTS), 4064);
         assert_eq!(&*config.text(id::MAXCLIENTS.id()), "4064");
+        config.resolve(id::REQUIREPASS, "secret");
+        assert!(!format!("{config:?}").contains("secret"));
     }
 }

@@ -69,21 +69,19 @@ impl Kind {
 
     /// Reads the arguments of a directive. `current` is the value so far.
     pub(crate) fn read(&self, current: &str, arguments: &[&str]) -> Result<Parsed, Reason> {
-        if let Kind::Special(read) = self {
-            return read(current, arguments).map(|text| Parsed { text, bits: 0 });
-        }
-        let [value] = arguments else {
-            return Err(Reason::new("wrong number of arguments"));
+        let one = || match arguments {
+            [value] => Ok(*value),
+            _ => Err(Reason::new("wrong number of arguments")),
         };
         match self {
-            Kind::Bool => read_bool(value),
-            Kind::Integer { min, max, unit } => read_integer(value, *min, *max, *unit),
-            Kind::Word(words) => read_word(value, words),
-            Kind::Text(check) => check(value).map(|()| Parsed {
-                text: (*value).to_owned(),
-                bits: 0,
-            }),
-            Kind::Special(_) => unreachable!("handled above"),
+            Kind::Bool => read_bool(one()?),
+            Kind::Integer { min, max, unit } => read_integer(one()?, *min, *max, *unit),
+            Kind::Word(words) => read_word(one()?, words),
+            Kind::Text(check) => {
+                let text = one()?.to_owned();
+                check(&text).map(|()| Parsed { text, bits: 0 })
+            }
+            Kind::Special(read) => read(current, arguments).map(|text| Parsed { text, bits: 0 }),
         }
     }
 }
