@@ -1,0 +1,52 @@
+//! The process: where it runs, what it writes, how it ends.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::directive::*;
+use crate::special;
+use crate::words::*;
+
+group! { after network::END;
+    DAEMONIZE: bool = yes_no("daemonize", "no").immutable();
+    SUPERVISED: Supervised = word::<Supervised>("supervised", "no").immutable();
+    PIDFILE: Arc<str> = text("pidfile", "").immutable();
+    // Resolved to an absolute path at start, as `CONFIG GET` shows it.
+    DIR: Arc<str> = text("dir", ".").protected().denied_while_loading();
+    DATABASES: u32 = number("databases", "16", 1, INT_MAX).immutable();
+    HZ: u32 = number("hz", "10", 0, INT_MAX).clamp(1, 500);
+    DYNAMIC_HZ: bool = yes_no("dynamic-hz", "yes").tunes("timer frequency");
+    LOGLEVEL: LogLevel = word::<LogLevel>("loglevel", "notice");
+    LOGFILE: Arc<str> = text("logfile", "").immutable();
+    SYSLOG_ENABLED: bool = yes_no("syslog-enabled", "no").immutable().off("no", "no system log");
+    SYSLOG_IDENT: Arc<str> = text("syslog-ident", "redis").immutable().tunes("system log");
+    SYSLOG_FACILITY: SyslogFacility =
+        word::<SyslogFacility>("syslog-facility", "local0").immutable().tunes("system log");
+    ALWAYS_SHOW_LOGO: bool = yes_no("always-show-logo", "no").immutable().tunes("logo");
+    SET_PROC_TITLE: bool = yes_no("set-proc-title", "yes").immutable().tunes("process title");
+    PROC_TITLE_TEMPLATE: Arc<str> = checked(
+        "proc-title-template",
+        "{title} {listen-addr} {server-mode}",
+        special::title_template,
+    )
+    .tunes("process title");
+    LOCALE_COLLATE: Arc<str> = text("locale-collate", "").tunes("collation of SORT");
+    SHUTDOWN_TIMEOUT: u32 = number("shutdown-timeout", "10", 0, INT_MAX).tunes("replication");
+    SHUTDOWN_ON_SIGINT: Arc<str> =
+        special("shutdown-on-sigint", "default", special::shutdown_words).tunes("saving at shutdown");
+    SHUTDOWN_ON_SIGTERM: Arc<str> =
+        special("shutdown-on-sigterm", "default", special::shutdown_words).tunes("saving at shutdown");
+    OOM_SCORE_ADJ: OomScoreAdj = word::<OomScoreAdj>("oom-score-adj", "no").off("no", "no OOM score adjustment");
+    OOM_SCORE_ADJ_VALUES: Arc<str> =
+        special("oom-score-adj-values", "0 200 800", special::oom_score_adj_values).tunes("OOM score adjustment");
+    DISABLE_THP: bool = yes_no("disable-thp", "yes").immutable().tunes("copy-on-write by fork");
+    IGNORE_WARNINGS: Arc<str> = text("ignore-warnings", "").tunes("checks of the system at start");
+    SERVER_CPULIST: Arc<str> =
+        text("server-cpulist", "").alias(&["server_cpulist"]).immutable().off("", "no CPU pinning");
+    BIO_CPULIST: Arc<str> =
+        text("bio-cpulist", "").alias(&["bio_cpulist"]).immutable().off("", "no CPU pinning");
+    AOF_REWRITE_CPULIST: Arc<str> =
+        text("aof-rewrite-cpulist", "").alias(&["aof_rewrite_cpulist"]).immutable().off("", "no CPU pinning");
+    BGSAVE_CPULIST: Arc<str> =
+        text("bgsave-cpulist", "").alias(&["bgsave_cpulist"]).immutable().off("", "no CPU pinning");
+}

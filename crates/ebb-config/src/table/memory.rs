@@ -1,0 +1,41 @@
+//! The limit on memory, eviction, expiry, lazy freeing and defragmentation.
+
+use super::*;
+use crate::directive::*;
+
+use crate::value::Unit::*;
+use crate::words::*;
+
+group! { after security::END;
+    MAXMEMORY: u64 = sized("maxmemory", "0", Memory, 0, ULONG_MAX);
+    MAXMEMORY_POLICY: MaxmemoryPolicy =
+        word::<MaxmemoryPolicy>("maxmemory-policy", "noeviction").off("noeviction", "no eviction");
+    MAXMEMORY_SAMPLES: u32 = number("maxmemory-samples", "5", 1, INT_MAX).tunes("eviction");
+    MAXMEMORY_EVICTION_TENACITY: u32 =
+        number("maxmemory-eviction-tenacity", "10", 0, 100).tunes("eviction");
+    MAXMEMORY_CLIENTS: crate::store::MemoryOrPercent =
+        sized("maxmemory-clients", "0", MemoryOrPercent, -100, LONG_MAX).off("0", "no eviction of clients");
+    LFU_LOG_FACTOR: u32 = number("lfu-log-factor", "10", 0, INT_MAX).tunes("eviction");
+    LFU_DECAY_TIME: u32 = number("lfu-decay-time", "1", 0, INT_MAX).tunes("eviction");
+    ACTIVE_EXPIRE_EFFORT: u32 = number("active-expire-effort", "1", 1, 10);
+    LAZYFREE_LAZY_EVICTION: bool = yes_no("lazyfree-lazy-eviction", "no").tunes("lazy freeing");
+    LAZYFREE_LAZY_EXPIRE: bool = yes_no("lazyfree-lazy-expire", "no").tunes("lazy freeing");
+    LAZYFREE_LAZY_SERVER_DEL: bool = yes_no("lazyfree-lazy-server-del", "no").tunes("lazy freeing");
+    LAZYFREE_LAZY_USER_DEL: bool = yes_no("lazyfree-lazy-user-del", "no").tunes("lazy freeing");
+    LAZYFREE_LAZY_USER_FLUSH: bool = yes_no("lazyfree-lazy-user-flush", "no").tunes("lazy freeing");
+    ACTIVEDEFRAG: bool = yes_no("activedefrag", "no").off("no", "no active defragmentation");
+    ACTIVE_DEFRAG_CYCLE_MIN: u32 =
+        number("active-defrag-cycle-min", "1", 1, 99).tunes("active defragmentation");
+    ACTIVE_DEFRAG_CYCLE_MAX: u32 =
+        number("active-defrag-cycle-max", "25", 1, 99).tunes("active defragmentation");
+    ACTIVE_DEFRAG_THRESHOLD_LOWER: u32 =
+        number("active-defrag-threshold-lower", "10", 0, 1000).tunes("active defragmentation");
+    ACTIVE_DEFRAG_THRESHOLD_UPPER: u32 =
+        number("active-defrag-threshold-upper", "100", 0, 1000).tunes("active defragmentation");
+    ACTIVE_DEFRAG_MAX_SCAN_FIELDS: u64 =
+        number("active-defrag-max-scan-fields", "1000", 1, LONG_MAX).tunes("active defragmentation");
+    ACTIVE_DEFRAG_IGNORE_BYTES: u64 =
+        sized("active-defrag-ignore-bytes", "100mb", Memory, 1, LONG_MAX).tunes("active defragmentation");
+    ACTIVEREHASHING: bool = yes_no("activerehashing", "yes").tunes("rehashing");
+    JEMALLOC_BG_THREAD: bool = yes_no("jemalloc-bg-thread", "yes").tunes("the allocator's own thread");
+}
