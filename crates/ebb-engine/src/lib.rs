@@ -1,2 +1,43 @@
-//! Command specifications, sessions, dispatch and call.
+//! Command specifications, sessions, dispatch and call: from a parsed request to its reply.
+//!
+//! - [`spec`] says what a command is; [`table`] finds it by name.
+//! - [`dispatch`] admits a request, takes the locks of its shards and queues transactions.
+//! - [`call`](mod@call) runs it with a [`Context`], measures it, and logs it.
+//! - [`journal`] is told of every change.
+//! - [`server`] is what all threads share; [`session`] what belongs to one connection.
+//!
+//! Absent on purpose: sockets, files, and the commands themselves.
 #![forbid(unsafe_code)]
+
+pub mod call;
+pub mod clients;
+pub mod context;
+pub mod dispatch;
+pub mod error;
+pub mod journal;
+pub mod latency;
+pub mod locks;
+pub mod monitor;
+pub mod reply;
+pub mod server;
+pub mod session;
+pub mod slowlog;
+pub mod spec;
+pub mod stats;
+pub mod table;
+pub mod transaction;
+
+pub use clients::{Client, Clients, Peer};
+pub use context::{Context, string_of};
+pub use dispatch::{Batch, Executor, Progress, Request};
+pub use error::{CommandError, CommandResult};
+pub use journal::{Event, EventClass};
+pub use locks::Locks;
+pub use reply::Reply;
+pub use server::{Host, PauseMode, Server, ShutdownRequest, unix_ms, unix_us};
+pub use session::{ReplyMode, Session, Transaction};
+pub use spec::{
+    Argument, ArgumentKind, Begin, Categories, CommandSpec, Find, Flags, Group, KeyFlags, KeySpec,
+    Scope,
+};
+pub use table::{Command, CommandTable, Resolved};

@@ -51,6 +51,8 @@ pub enum Deadline {
 /// A database's part in one shard.
 pub struct Db {
     data: ArenaId,
+    /// The access clock that entries get when they are made or touched.
+    pub(crate) clock: u32,
     entries: Entries,
     wheel: Wheel,
     counts: Counts,
@@ -73,6 +75,7 @@ impl Db {
     pub(crate) fn new(data: ArenaId, index: ArenaId, hasher: KeyHasher) -> Db {
         Db {
             data,
+            clock: 0,
             entries: Entries::new(index, hasher),
             wheel: Wheel::default(),
             counts: Counts::default(),
@@ -116,6 +119,25 @@ impl Db {
     #[inline]
     pub fn get(&self, key: &Key<'_>) -> Option<EntryRef<'_>> {
         self.entries.find(key).map(|found| self.entries.get(found))
+    }
+
+    /// Where the key's entry is, for [`Db::at`] and [`Db::touch`] before anything changes.
+    #[inline]
+    pub fn find(&self, key: &Key<'_>) -> Option<Found> {
+        self.entries.find(key)
+    }
+
+    /// The entry that was found.
+    #[inline]
+    pub fn at(&self, found: Found) -> EntryRef<'_> {
+        self.entries.get(found)
+    }
+
+    /// The entry that was found, its access clock set to now.
+    #[inline]
+    pub fn touch(&mut self, found: Found) -> EntryRef<'_> {
+        self.entries.get_mut(found).set_clock(self.clock);
+        self.entries.get(found)
     }
 
     /// The key's entry, to set its clock.
@@ -200,8 +222,9 @@ impl Db {
         }
     }
 
-    fn insert_new(&mut self, hash: u64, entry: Entry) -> Result<(), OutOfMemory> {
+    fn insert_new(&mut self, hash: u64, mut entry: Entry) -> Result<(), OutOfMemory> {
         let deadline = entry.as_ref().deadline();
+        entry.set_clock(self.clock);
         let mut counts = self.counts;
         counts.add(&entry.as_ref());
         self.entries.insert(hash, entry)?;

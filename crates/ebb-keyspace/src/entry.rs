@@ -329,6 +329,11 @@ impl Entry {
         EntryRef(unsafe { BlockRef::new(self.0.compact()) })
     }
 
+    /// Sets the access clock (24 bits) of a new entry.
+    pub(crate) fn set_clock(&mut self, clock: u32) {
+        self.0.body_mut()[CLOCK].copy_from_slice(&clock.to_le_bytes()[..3]);
+    }
+
     /// Takes over the access clock and partition of the entry that this one replaces.
     pub(crate) fn inherit_clock(&mut self, old: &EntryRef<'_>) {
         let body = self.0.body_mut();

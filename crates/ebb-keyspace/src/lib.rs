@@ -77,16 +77,25 @@ impl<'a> Key<'a> {
 /// One part of the keyspace, behind one lock.
 pub struct Shard {
     data: ArenaId,
+    clock: u32,
     dbs: Box<[Db]>,
     /// Who watches keys here.
     pub watch: WatchTable,
 }
 
 impl Shard {
+    /// Sets the access clock for entries that are made or touched from now on.
+    #[inline]
+    pub fn set_clock(&mut self, clock: u32) {
+        self.clock = clock;
+    }
+
     /// A database.
     #[inline]
     pub fn db(&mut self, number: usize) -> &mut Db {
-        &mut self.dbs[number]
+        let db = &mut self.dbs[number];
+        db.clock = self.clock;
+        db
     }
 
     /// A database, to read.
@@ -123,7 +132,7 @@ impl Keyspace {
         let arenas: Box<[_]> = (0..shards).map(|_| (ArenaId::new(), ArenaId::new())).collect();
         let shard = |&(data, index): &(ArenaId, ArenaId)| {
             let dbs = (0..databases).map(|_| Db::new(data, index, hasher.clone())).collect();
-            Mutex::new(Shard { data, dbs, watch: WatchTable::default() })
+            Mutex::new(Shard { data, clock: 0, dbs, watch: WatchTable::default() })
         };
         let shards = arenas.iter().map(shard).collect();
         Keyspace { shards, arenas, hasher, databases, trash: Mutex::default() }

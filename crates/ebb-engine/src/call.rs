@@ -1,0 +1,219 @@
+//! Runs one command: the reply or the error, the clock, the logs and the counters.
+
+use std::sync::atomic::Ordering;
+
+use ebb_config::id;
+use ebb_keyspace::Shared;
+use rand::rngs::SmallRng;
+
+use crate::context::Context;
+use crate::journal::Journal;
+use crate::locks::Locks;
+use crate::monitor;
+use crate::reply::Reply;
+use crate::server::Server;
+use crate::session::Session;
+use crate::slowlog::LogKind;
+use crate::spec::Flags;
+use crate::stats::{Outcome, Sample};
+use crate::table::Command;
+
+/// A command that is about to run.
+pub(crate) struct Call<'a> {
+    pub(crate) command: &'static Command,
+    pub(crate) args: &'a [&'a [u8]],
+    pub(crate) shared_args: &'a [(usize, Shared)],
+    pub(crate) hashed: Option<(usize, u64)>,
+    /// Bytes of the request on the wire, 0 if it came from a transaction.
+    pub(crate) bytes: usize,
+    pub(crate) now_ms: i64,
+}
+
+/// Runs a command whose shards are held.
+#[allow(clippy::too_many_arguments, reason = "the parts of a worker, each borrowed on its own")]
+pub(crate) fn run(
+    server: &Server,
+    call: Call<'_>,
+    session: &mut Session,
+    locks: &mut Locks<'_>,
+    journal: &mut Journal,
+    random: &mut SmallRng,
+    recorder: &mut Recorder<'_>,
+    reply: &mut Reply,
+) {
+    let mark = reply.mark();
+    let spec = call.command.spec;
+    if server.has_monitors() && !spec.flags.has(Flags::SKIP_MONITOR) && !spec.flags.has(Flags::ADMIN)
+    {
+        monitor::feed(server, session, call.args);
+    }
+    let dirty = journal.dirty;
+    let mut context = Context {
+        args: call.args,
+        shared_args: call.shared_args,
+        command: call.command,
+        session,
+        reply,
+        server,
+        locks,
+        now_ms: call.now_ms,
+        random,
+        journal,
+        hashed: call.hashed,
+    };
+    let result = (spec.run)(&mut context);
+    if let Err(error) = &result {
+        reply.truncate(mark);
+        reply.error(&error.text());
+        recorder.count_error(&error.code());
+    }
+    server.dirty.fetch_add(journal.dirty - dirty, Ordering::Relaxed);
+    let nanos = recorder.record(call.command, result.is_err());
+    if recorder.is_exceptional(nanos, call.bytes, reply.len_since(mark)) {
+        recorder.log(&call, session, nanos, reply.len_since(mark));
+    }
+}
+
+/// Measures the commands of a worker.
+pub(crate) struct Recorder<'s> {
+    server: &'s Server,
+    worker: usize,
+    clock: quanta::Clock,
+    /// When the last command ended, and the next began.
+    last: u64,
+    samples: Vec<Sample>,
+    slow_nanos: u64,
+    request_bytes: usize,
+    reply_bytes: usize,
+    exec_start: u64,
+}
+
+fn limit(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
+}
+
+impl<'s> Recorder<'s> {
+    pub(crate) fn new(server: &'s Server, worker: usize) -> Recorder<'s> {
+        Recorder {
+            server,
+            worker,
+            clock: quanta::Clock::new(),
+            last: 0,
+            samples: Vec::new(),
+            slow_nanos: u64::MAX,
+            request_bytes: usize::MAX,
+            reply_bytes: usize::MAX,
+            exec_start: 0,
+        }
+    }
+
+    /// A batch begins.
+    pub(crate) fn begin(&mut self) {
+        let config = &self.server.config;
+        let slow_us = limit(config.get(id::COMMANDLOG_EXECUTION_SLOWER_THAN));
+        let latency_ms: u64 = config.get(id::LATENCY_MONITOR_THRESHOLD);
+        let latency_ns = if latency_ms == 0 { u64::MAX } else { latency_ms * 1_000_000 };
+        self.slow_nanos = slow_us.saturating_mul(1000).min(latency_ns);
+        self.request_bytes = limit(config.get(id::COMMANDLOG_REQUEST_LARGER_THAN)) as usize;
+        self.reply_bytes = limit(config.get(id::COMMANDLOG_REPLY_LARGER_THAN)) as usize;
+        self.last = self.clock.raw();
+    }
+
+    /// A command begins later than the last one ended.
+    pub(crate) fn start(&mut self) {
+        self.last = self.clock.raw();
+        self.exec_start = self.last;
+    }
+
+    /// A command has ended; its nanoseconds.
+    #[inline]
+    pub(crate) fn record(&mut self, command: &Command, failed: bool) -> u64 {
+        let now = self.clock.raw();
+        let nanos = self.clock.delta_as_nanos(self.last, now);
+        self.last = now;
+        let outcome = if failed { Outcome::Failed } else { Outcome::Done };
+        self.samples.push(Sample { command: command.number as u32, outcome, nanos });
+        nanos
+    }
+
+    pub(crate) fn end_exec(&mut self, command: &Command, failed: bool) {
+        self.last = self.exec_start;
+        self.record(command, failed);
+    }
+
+    #[inline]
+    pub(crate) fn is_exceptional(&self, nanos: u64, request: usize, reply: usize) -> bool {
+        nanos >= self.slow_nanos || request > self.request_bytes || reply > self.reply_bytes
+    }
+
+    #[cold]
+    fn log(&self, call: &Call<'_>, session: &Session, nanos: u64, reply_bytes: usize) {
+        let config = &self.server.config;
+        let flags = call.command.spec.flags;
+        let micros = (nanos / 1000) as i64;
+        let time_s = call.now_ms / 1000;
+        let threshold_ms: u64 = config.get(id::LATENCY_MONITOR_THRESHOLD);
+        let latency_ms = nanos / 1_000_000;
+        if threshold_ms != 0 && latency_ms >= threshold_ms {
+            let event = if flags.has(Flags::FAST) { "fast-command" } else { "command" };
+            self.server.latency.add(event, time_s, latency_ms);
+        }
+        if flags.has(Flags::SKIP_SLOWLOG) {
+            return;
+        }
+        let slower_than: i64 = config.get(id::COMMANDLOG_EXECUTION_SLOWER_THAN);
+        let request = call.bytes as i64;
+        let reply = reply_bytes as i64;
+        let request_larger: i64 = config.get(id::COMMANDLOG_REQUEST_LARGER_THAN);
+        let reply_larger: i64 = config.get(id::COMMANDLOG_REPLY_LARGER_THAN);
+        let client = || (session.client.address.clone(), session.client.names.lock().name.clone());
+        let logs = &self.server.logs;
+        if slower_than >= 0 && micros >= slower_than {
+            let max = config.get(id::COMMANDLOG_SLOW_EXECUTION_MAX_LEN) as usize;
+            logs.add(LogKind::Slow, max, micros, time_s, call.args, client());
+        }
+        if request_larger >= 0 && request > request_larger {
+            let max = config.get(id::COMMANDLOG_LARGE_REQUEST_MAX_LEN) as usize;
+            logs.add(LogKind::LargeRequest, max, request, time_s, call.args, client());
+        }
+        if reply_larger >= 0 && reply > reply_larger {
+            let max = config.get(id::COMMANDLOG_LARGE_REPLY_MAX_LEN) as usize;
+            logs.add(LogKind::LargeReply, max, reply, time_s, call.args, client());
+        }
+    }
+
+    /// A request was refused before it ran.
+    pub(crate) fn reject(&mut self, command: Option<usize>, code: &str) {
+        if let Some(number) = command {
+            let outcome = Outcome::Rejected;
+            self.samples.push(Sample { command: number as u32, outcome, nanos: 0 });
+        }
+        self.count_error(code);
+    }
+
+    #[cold]
+    pub(crate) fn count_error(&self, code: &str) {
+        self.server.errors.add(code);
+        self.server.counters.error_replies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A batch has ended: its figures become visible.
+    pub(crate) fn finish(&mut self, journal: &mut Journal) {
+        let counters = &self.server.counters;
+        let ran = self.samples.iter().filter(|sample| sample.outcome != Outcome::Rejected).count();
+        counters.commands.fetch_add(ran as u64, Ordering::Relaxed);
+        let take = |count: &mut u64| std::mem::take(count);
+        let mut add = |counter: &std::sync::atomic::AtomicU64, count: &mut u64| {
+            if *count != 0 {
+                counter.fetch_add(take(count), Ordering::Relaxed);
+            }
+        };
+        add(&counters.keyspace_hits, &mut journal.hits);
+        add(&counters.keyspace_misses, &mut journal.misses);
+        add(&counters.expired_keys, &mut journal.expired);
+        let track = self.server.config.get(id::LATENCY_TRACKING);
+        let commands = self.server.commands.all().len();
+        self.server.workers[self.worker].totals.add(&self.samples, commands, track);
+        self.samples.clear();
+    }
+}

@@ -1,0 +1,260 @@
+//! What a command sees while it runs: arguments, data under lock, time, and the reply.
+
+use ebb_keyspace::{
+    Db, Deadline, Entry, EntryRef, Key, OutOfMemory, Shard, Shared, StringRef, StringValue, Type,
+};
+use rand::rngs::SmallRng;
+
+use crate::error::{CommandError, CommandResult};
+use crate::journal::{Event, Journal};
+use crate::locks::Locks;
+use crate::reply::Reply;
+use crate::server::{PauseMode, Server};
+use crate::session::Session;
+use crate::table::Command;
+
+/// The world of one running command.
+///
+/// Reading and writing go through the methods below, because they expire keys, keep the
+/// access clock and the hit counters, and tell the journal. A command may touch only the
+/// keys that its specification names (or any, with [`crate::Scope::All`]).
+pub struct Context<'a> {
+    /// The arguments; the first is the command's name.
+    pub args: &'a [&'a [u8]],
+    /// Arguments that already lie in blocks of the heap: position, and a reference.
+    pub shared_args: &'a [(usize, Shared)],
+    /// The command that runs.
+    pub command: &'static Command,
+    /// The client's state.
+    pub session: &'a mut Session,
+    /// What is answered.
+    pub reply: &'a mut Reply,
+    /// The server.
+    pub server: &'a Server,
+    /// The shards that are held.
+    pub locks: &'a mut Locks<'a>,
+    /// Milliseconds since 1970, the same during one command.
+    pub now_ms: i64,
+    /// Random numbers.
+    pub random: &'a mut SmallRng,
+    /// Effects of the command.
+    pub journal: &'a mut Journal,
+    /// The position and hash of the key that dispatch has hashed.
+    pub(crate) hashed: Option<(usize, u64)>,
+}
+
+/// How a lookup counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// For reading: hit or miss, and the clock.
+    Read,
+    /// For writing: the clock.
+    Write,
+    /// As if nobody had looked.
+    Peek,
+}
+
+impl<'a> Context<'a> {
+    /// An argument.
+    #[inline]
+    pub fn arg(&self, index: usize) -> &'a [u8] {
+        self.args[index]
+    }
+
+    /// An argument as a key.
+    #[inline]
+    pub fn key(&self, index: usize) -> Key<'a> {
+        match self.hashed {
+            Some((position, hash)) if position == index => Key::with_hash(self.args[index], hash),
+            _ => self.server.keyspace.key(self.args[index]),
+        }
+    }
+
+    /// An argument as an integer.
+    #[inline]
+    pub fn int(&self, index: usize) -> Result<i64, CommandError> {
+        ebb_types::number::parse_i64(self.args[index]).ok_or(CommandError::NotInteger)
+    }
+
+    /// Whether an argument is a word, in any case.
+    #[inline]
+    pub fn is_word(&self, index: usize, word: &str) -> bool {
+        self.args[index].eq_ignore_ascii_case(word.as_bytes())
+    }
+
+    /// The argument's block, if the reader put it into one.
+    pub fn shared_arg(&self, index: usize) -> Option<Shared> {
+        self.shared_args.iter().find(|(at, _)| *at == index).map(|(_, shared)| shared.clone())
+    }
+
+    /// An argument as a string to store.
+    #[inline]
+    pub fn value(&self, index: usize) -> StringValue<'a> {
+        match self.shared_arg(index) {
+            Some(shared) => StringValue::Shared(shared),
+            None => StringValue::Bytes(self.args[index]),
+        }
+    }
+
+    /// The shard of a key.
+    #[inline]
+    pub fn shard(&mut self, key: &Key<'_>) -> &mut Shard {
+        self.locks.shard_of(key)
+    }
+
+    /// The selected database's part in a key's shard. What is done here is not told to the
+    /// journal: prefer the methods below.
+    #[inline]
+    pub fn db(&mut self, key: &Key<'_>) -> &mut Db {
+        self.locks.shard_of(key).db(self.session.db)
+    }
+
+    fn find(&mut self, db: usize, key: &Key<'_>, access: Access) -> Option<EntryRef<'_>> {
+        let found = self.locks.shard_of(key).db(db).find(key);
+        let Some(found) = found else {
+            self.journal.misses += u64::from(access == Access::Read);
+            return None;
+        };
+        let now_ms = self.now_ms;
+        if self.locks.shard_of(key).db(db).at(found).deadline().is_some_and(|at| at <= now_ms) {
+            self.journal.misses += u64::from(access == Access::Read);
+            self.expire(db, key);
+            return None;
+        }
+        self.journal.hits += u64::from(access == Access::Read);
+        let touch = access != Access::Peek && !self.session.no_touch;
+        let db = self.locks.shard_of(key).db(db);
+        Some(if touch { db.touch(found) } else { db.at(found) })
+    }
+
+    /// Deletes a key that is due. During a pause it only counts as absent, so that nothing
+    /// changes.
+    fn expire(&mut self, db: usize, key: &Key<'_>) {
+        if self.server.paused(self.now_ms) != PauseMode::Off {
+            return;
+        }
+        self.locks.shard_of(key).db(db).remove(key);
+        self.journal.expired += 1;
+        self.note(db, key, Event::expired());
+    }
+
+    /// The key's entry, for a command that reads it: counts a hit or a miss.
+    #[inline]
+    pub fn read(&mut self, key: &Key<'_>) -> Option<EntryRef<'_>> {
+        self.find(self.session.db, key, Access::Read)
+    }
+
+    /// The key's entry, for a command that will change it.
+    #[inline]
+    pub fn read_to_write(&mut self, key: &Key<'_>) -> Option<EntryRef<'_>> {
+        self.find(self.session.db, key, Access::Write)
+    }
+
+    /// The key's entry, leaving clock and counters alone.
+    pub fn peek(&mut self, key: &Key<'_>) -> Option<EntryRef<'_>> {
+        self.find(self.session.db, key, Access::Peek)
+    }
+
+    /// The key's entry in some database, for COPY and MOVE; clock and counters stay.
+    pub fn peek_in(&mut self, db: usize, key: &Key<'_>) -> Option<EntryRef<'_>> {
+        self.find(db, key, Access::Peek)
+    }
+
+    /// The entry and the reply, to answer one with the other. Counts a hit or a miss.
+    #[inline]
+    pub fn read_and_reply(&mut self, key: &Key<'_>) -> (Option<EntryRef<'_>>, &mut Reply) {
+        // The reply is lent on its own: `find` borrows everything but must not keep it.
+        let found = self.find(self.session.db, key, Access::Read).is_some();
+        let db = self.locks.shard_of(key).db(self.session.db);
+        (if found { db.get(key) } else { None }, self.reply)
+    }
+
+    /// The key's string, for a command that reads it.
+    #[inline]
+    pub fn read_string(&mut self, key: &Key<'_>) -> Result<Option<StringRef<'_>>, CommandError> {
+        self.read(key).map(string_of).transpose()
+    }
+
+    /// The key's string, for a command that will change it.
+    pub fn string_to_write(
+        &mut self,
+        key: &Key<'_>,
+    ) -> Result<Option<StringRef<'_>>, CommandError> {
+        self.read_to_write(key).map(string_of).transpose()
+    }
+
+    /// Answers the key's string, or null.
+    #[inline]
+    pub fn reply_string(&mut self, key: &Key<'_>) -> CommandResult {
+        let db = self.session.db;
+        if self.find(db, key, Access::Read).is_none() {
+            self.reply.null();
+            return Ok(());
+        }
+        match self.locks.shard_of(key).db(db).get(key).map(string_of) {
+            Some(value) => self.reply.string(&value?),
+            None => self.reply.null(),
+        }
+        Ok(())
+    }
+
+    /// Sets a string.
+    #[inline]
+    pub fn set_string(
+        &mut self,
+        key: &Key<'_>,
+        value: StringValue<'_>,
+        deadline: Deadline,
+    ) -> Result<(), OutOfMemory> {
+        self.db(key).set(key, value, deadline)
+    }
+
+    /// The bytes of a string to edit: at least `len`, zeros where there were none.
+    pub fn edit(&mut self, key: &Key<'_>, len: usize) -> Result<&mut [u8], OutOfMemory> {
+        self.db(key).edit(key, len)
+    }
+
+    /// Deletes a key; answers whether it was there. The caller tells the journal.
+    pub fn remove(&mut self, key: &Key<'_>) -> bool {
+        self.db(key).remove(key)
+    }
+
+    /// Takes a key's entry out of some database. The caller tells the journal.
+    pub fn take(&mut self, db: usize, key: &Key<'_>) -> Option<Entry> {
+        self.locks.shard_of(key).db(db).take(key)
+    }
+
+    /// Puts an entry whose key is `key` into some database.
+    pub fn insert(&mut self, db: usize, key: &Key<'_>, entry: Entry) -> Result<(), OutOfMemory> {
+        self.locks.shard_of(key).db(db).insert(key, entry)
+    }
+
+    /// Tells the journal that a key of the selected database has changed: who watches it is
+    /// marked, the change is counted, and `event` is what keyspace notifications will say.
+    #[inline]
+    pub fn changed(&mut self, key: &Key<'_>, event: Event) {
+        self.changed_in(self.session.db, key, event);
+    }
+
+    /// The same for a key of some database.
+    pub fn changed_in(&mut self, db: usize, key: &Key<'_>, event: Event) {
+        self.journal.dirty += 1;
+        self.note(db, key, event);
+    }
+
+    fn note(&mut self, db: usize, key: &Key<'_>, event: Event) {
+        let watch = &self.locks.shard_of(key).watch;
+        if !watch.is_empty() {
+            watch.touch(db, key.bytes());
+        }
+        self.journal.note(db, key.bytes(), event);
+    }
+}
+
+/// The string in an entry, or the error for other types.
+#[inline]
+pub fn string_of(entry: EntryRef<'_>) -> Result<StringRef<'_>, CommandError> {
+    match entry.value_type() {
+        Type::String => Ok(entry.string()),
+    }
+}

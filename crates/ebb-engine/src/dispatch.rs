@@ -1,0 +1,444 @@
+//! From parsed requests to locked shards: the only place that takes shard locks.
+//!
+//! A batch is what one read of a connection brought. The lock of one shard is kept from a
+//! command to the next if that needs the same one. While there is a single shard the table
+//! rows and entries of the commands to come are asked for ahead of time, under its lock, so
+//! that the misses of a pipeline overlap.
+
+use ebb_keyspace::Shared;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use crate::call::{self, Recorder};
+use crate::error::CommandError;
+use crate::journal::Journal;
+use crate::locks::Locks;
+use crate::reply::Reply;
+use crate::server::{PauseMode, Server, unix_ms};
+use crate::session::{Queued, ReplyMode, Session};
+use crate::spec::{Flags, Scope};
+use crate::table::{Command, Resolved};
+use crate::transaction;
+
+/// Commands whose memory is asked for together.
+const AHEAD: usize = 16;
+
+/// One request of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    /// Its first argument in the batch's arguments.
+    pub first: usize,
+    /// Number of arguments; never 0.
+    pub count: usize,
+    /// Bytes it had on the wire.
+    pub bytes: usize,
+}
+
+/// What one read of a connection brought.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// All arguments, request after request.
+    pub args: Vec<&'a [u8]>,
+    /// The requests.
+    pub requests: Vec<Request>,
+    /// Arguments that lie in blocks of the heap, by position in `args`.
+    pub shared: Vec<(usize, Shared)>,
+}
+
+/// How far a batch got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// All requests were answered.
+    Done,
+    /// So many were; the next one waits for the end of CLIENT PAUSE.
+    Paused(usize),
+    /// So many were; the connection closes.
+    Close(usize),
+}
+
+/// Runs batches, one worker's.
+pub struct Executor<'s> {
+    server: &'s Server,
+    journal: Journal,
+    random: SmallRng,
+    recorder: Recorder<'s>,
+}
+
+/// A request with what was found out about it ahead of its run.
+#[derive(Clone, Copy)]
+struct Prepared {
+    resolved: Resolved,
+    /// Position and hash of its key, if it has just one.
+    hashed: Option<(usize, u64)>,
+}
+
+impl<'s> Executor<'s> {
+    /// The executor of a worker.
+    pub fn new(server: &'s Server, worker: usize) -> Executor<'s> {
+        Executor {
+            server,
+            journal: Journal::default(),
+            random: SmallRng::from_rng(&mut rand::rng()),
+            recorder: Recorder::new(server, worker),
+        }
+    }
+
+    /// Runs a batch; replies are appended to `reply`.
+    pub fn run(&mut self, session: &mut Session, batch: &Batch<'_>, reply: &mut Reply) -> Progress {
+        let clock = self.server.lru_clock.load(std::sync::atomic::Ordering::Relaxed);
+        let mut locks = Locks::new(&self.server.keyspace, clock);
+        let now_ms = unix_ms();
+        self.recorder.begin();
+        reply.set_protocol(session.protocol);
+        let mut prepared = [Prepared { resolved: Resolved::Unknown, hashed: None }; AHEAD];
+        let mut progress = Progress::Done;
+        'batch: for (chunk, requests) in batch.requests.chunks(AHEAD).enumerate() {
+            self.prepare(session, batch, requests, &mut locks, &mut prepared);
+            for (index, (request, prepared)) in requests.iter().zip(&prepared).enumerate() {
+                let range = request.first..request.first + request.count;
+                let mut run = Run {
+                    executor: self,
+                    session,
+                    args: &batch.args[range.clone()],
+                    shared: shared_args(&batch.shared, range),
+                    bytes: request.bytes,
+                    locks: &mut locks,
+                    now_ms,
+                };
+                let done = chunk * AHEAD + index;
+                if run.is_paused(prepared) {
+                    progress = Progress::Paused(done);
+                    break 'batch;
+                }
+                run.request(prepared, reply);
+                if session.close_after_reply {
+                    progress = Progress::Close(done + 1);
+                    break 'batch;
+                }
+            }
+        }
+        drop(locks);
+        self.recorder.finish(&mut self.journal);
+        progress
+    }
+
+    /// Finds commands and hashes keys, and asks for the memory that they will need.
+    fn prepare(
+        &self,
+        session: &Session,
+        batch: &Batch<'_>,
+        requests: &[Request],
+        locks: &mut Locks<'_>,
+        prepared: &mut [Prepared; AHEAD],
+    ) {
+        let keyspace = &self.server.keyspace;
+        let fetch = requests.len() > 1 && keyspace.shards() == 1;
+        if fetch {
+            locks.hold_one(0);
+        }
+        for (request, prepared) in requests.iter().zip(prepared.iter_mut()) {
+            let args = &batch.args[request.first..request.first + request.count];
+            let resolved = self.server.commands.resolve(args);
+            let single = match resolved {
+                Resolved::Command(command) => command.single_key.filter(|&at| at < args.len()),
+                _ => None,
+            };
+            let hashed = single.map(|at| (at, keyspace.hasher().hash(args[at])));
+            if let (true, Some((_, hash))) = (fetch, hashed) {
+                locks.shard(0).db(session.db).prefetch(hash);
+            }
+            *prepared = Prepared { resolved, hashed };
+        }
+        if fetch {
+            for (_, hash) in prepared[..requests.len()].iter().filter_map(|p| p.hashed) {
+                locks.shard(0).db(session.db).prefetch_entry(hash);
+            }
+        }
+    }
+}
+
+/// The blocks among a request's arguments, with positions counted from the request.
+fn shared_args(shared: &[(usize, Shared)], range: std::ops::Range<usize>) -> Vec<(usize, Shared)> {
+    // Nearly always empty, and then this does not allocate.
+    let within = shared.iter().filter(|(at, _)| range.contains(at));
+    within.map(|(at, shared)| (at - range.start, shared.clone())).collect()
+}
+
+/// One request on its way.
+struct Run<'r, 'a, 's> {
+    executor: &'r mut Executor<'s>,
+    session: &'r mut Session,
+    args: &'a [&'a [u8]],
+    shared: Vec<(usize, Shared)>,
+    bytes: usize,
+    locks: &'r mut Locks<'s>,
+    now_ms: i64,
+}
+
+impl Run<'_, '_, '_> {
+    fn server(&self) -> &Server {
+        self.executor.server
+    }
+
+    fn is_paused(&self, prepared: &Prepared) -> bool {
+        let mode = self.server().paused(self.now_ms);
+        if mode == PauseMode::Off {
+            return false;
+        }
+        let Resolved::Command(command) = prepared.resolved else { return mode == PauseMode::All };
+        let flags = command.spec.flags;
+        let is_pause = command.name == "client|unpause" || command.name == "client|pause";
+        let writes = |flags: Flags| flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE);
+        let queued_writes = || {
+            let queue = self.session.transaction.iter().flat_map(|transaction| &transaction.queue);
+            command.name == "exec" && queue.into_iter().any(|q| writes(q.command.spec.flags))
+        };
+        match mode {
+            PauseMode::All => !is_pause && command.name != "shutdown",
+            _ => {
+                let queues = self.session.transaction.is_some() && command.name != "exec";
+                (writes(flags) && !queues) || queued_writes()
+            }
+        }
+    }
+
+    fn request(&mut self, prepared: &Prepared, reply: &mut Reply) {
+        if self.session.reply_mode == ReplyMode::On {
+            self.answer(prepared, reply);
+            return;
+        }
+        // CLIENT REPLY OFF and SKIP: the reply is built and dropped.
+        let mark = reply.mark();
+        let skip = self.session.reply_mode != ReplyMode::SkipNext;
+        self.answer(prepared, reply);
+        match self.session.reply_mode {
+            ReplyMode::On => {}
+            ReplyMode::SkipNext if skip => reply.truncate(mark),
+            ReplyMode::SkipNext => self.session.reply_mode = ReplyMode::Skip,
+            ReplyMode::Skip => {
+                self.session.reply_mode = ReplyMode::On;
+                reply.truncate(mark);
+            }
+            ReplyMode::Off => reply.truncate(mark),
+        }
+    }
+
+    fn answer(&mut self, prepared: &Prepared, reply: &mut Reply) {
+        let command = match self.admit(prepared) {
+            Ok(command) => command,
+            Err(rejection) => {
+                self.reject(&rejection, reply);
+                return;
+            }
+        };
+        if self.session.transaction.is_some() && !transaction::runs_at_once(command.name) {
+            self.enqueue(command);
+            reply.simple("QUEUED");
+            return;
+        }
+        if command.name == "exec" {
+            self.exec(command, reply);
+            return;
+        }
+        if let Err(error) = self.hold(command, self.args, self.session.db, prepared.hashed) {
+            self.reject(&Rejection { error, command: Some(command) }, reply);
+            return;
+        }
+        self.call(command, prepared.hashed, reply);
+    }
+
+    /// Takes the locks that a command needs.
+    fn hold(
+        &mut self,
+        command: &'static Command,
+        args: &[&[u8]],
+        _db: usize,
+        hashed: Option<(usize, u64)>,
+    ) -> Result<(), CommandError> {
+        let keyspace = self.locks.keyspace();
+        if command.spec.scope == Scope::All {
+            self.locks.hold_all();
+        } else if let Some((_, hash)) = hashed {
+            self.locks.hold_one(keyspace.shard_of(hash));
+        } else if transaction::releases_watches(command.name) {
+            let mut shards: Vec<_> = transaction::watched_shards(self.session, keyspace).collect();
+            self.locks.hold_set(&mut shards);
+        } else if !command.spec.keys.is_empty() {
+            let mut shards = Vec::with_capacity(args.len());
+            let collect = |at: usize, _| shards.push(keyspace.shard_of(keyspace.hasher().hash(args[at])));
+            // Arguments that name no keys are the command's to refuse; it touches none then.
+            let _ = command.spec.each_key(args, collect);
+            self.locks.hold_set(&mut shards);
+        }
+        Ok(())
+    }
+
+    fn call(
+        &mut self,
+        command: &'static Command,
+        hashed: Option<(usize, u64)>,
+        reply: &mut Reply,
+    ) {
+        let call = call::Call {
+            command,
+            args: self.args,
+            shared_args: &self.shared,
+            hashed,
+            bytes: self.bytes,
+            now_ms: self.now_ms,
+        };
+        let Executor { server, journal, random, recorder } = &mut *self.executor;
+        call::run(server, call, self.session, self.locks, journal, random, recorder, reply);
+    }
+
+    fn exec(&mut self, command: &'static Command, reply: &mut Reply) {
+        let Some(transaction) = self.session.transaction.take() else {
+            self.reject(&Rejection::new("ERR EXEC without MULTI"), reply);
+            return;
+        };
+        let all = transaction.queue.iter().any(|queued| queued.command.spec.scope == Scope::All);
+        let keyspace = self.locks.keyspace();
+        if all {
+            self.locks.hold_all();
+        } else {
+            let mut shards: Vec<_> = transaction::watched_shards(self.session, keyspace).collect();
+            for queued in &transaction.queue {
+                let args: Vec<&[u8]> = queued.args.iter().map(Vec::as_slice).collect();
+                let _ = queued.command.spec.each_key(&args, |at, _| {
+                    shards.push(keyspace.shard_of(keyspace.hasher().hash(args[at])));
+                });
+            }
+            self.locks.hold_set(&mut shards);
+        }
+        let Executor { server, journal, random, recorder } = &mut *self.executor;
+        recorder.start();
+        let verdict = transaction::verdict(self.session, &transaction, self.locks, self.now_ms);
+        transaction::unwatch(self.session, self.locks);
+        let failed = match verdict {
+            transaction::Verdict::Run => {
+                reply.array(transaction.queue.len());
+                for queued in &transaction.queue {
+                    let args: Vec<&[u8]> = queued.args.iter().map(Vec::as_slice).collect();
+                    let call = call::Call {
+                        command: queued.command,
+                        args: &args,
+                        shared_args: &[],
+                        hashed: None,
+                        bytes: 0,
+                        now_ms: self.now_ms,
+                    };
+                    call::run(server, call, self.session, self.locks, journal, random, recorder, reply);
+                }
+                false
+            }
+            transaction::Verdict::Changed => {
+                reply.null_array();
+                false
+            }
+            transaction::Verdict::Aborted => {
+                let text = "EXECABORT Transaction discarded because of previous errors.";
+                recorder.count_error("EXECABORT");
+                reply.error(text);
+                true
+            }
+        };
+        recorder.end_exec(command, failed);
+    }
+
+    /// Whether a request may run, in the order in which Redis asks.
+    fn admit(&self, prepared: &Prepared) -> Result<&'static Command, Rejection> {
+        let command = match prepared.resolved {
+            Resolved::Command(command) => command,
+            Resolved::Unknown => return Err(Rejection::unknown(self.args)),
+            Resolved::UnknownSubcommand(command) => {
+                return Err(Rejection::unknown_subcommand(command, self.args));
+            }
+        };
+        let reject = |error| Err(Rejection { error, command: Some(command) });
+        let flags = command.spec.flags;
+        if !command.spec.arity_allows(self.args.len()) {
+            return reject(CommandError::WrongArity(command.name.into()));
+        }
+        if !self.session.authenticated && !flags.has(Flags::NO_AUTH) {
+            return reject(CommandError::new("NOAUTH Authentication required."));
+        }
+        if self.session.transaction.is_some() && flags.has(Flags::NO_MULTI) {
+            return reject(CommandError::new("ERR Command not allowed inside a transaction"));
+        }
+        if flags.has(Flags::DENYOOM) || command.name == "exec" {
+            let queued_deny = || {
+                let queue = self.session.transaction.iter().flat_map(|transaction| &transaction.queue);
+                queue.into_iter().any(|queued| queued.command.spec.flags.has(Flags::DENYOOM))
+            };
+            if self.server().is_over_limit() && (flags.has(Flags::DENYOOM) || queued_deny()) {
+                return reject(CommandError::OutOfMemory);
+            }
+        }
+        Ok(command)
+    }
+
+    fn reject(&mut self, rejection: &Rejection, reply: &mut Reply) {
+        let is_exec = rejection.command.is_some_and(|command| command.name == "exec");
+        if let Some(transaction) = &mut self.session.transaction {
+            transaction.aborted = true;
+        }
+        let number = rejection.command.map(|command| command.number);
+        self.executor.recorder.reject(number, &rejection.error.code());
+        if is_exec && self.session.transaction.take().is_some() {
+            // A refused EXEC ends the transaction.
+            let mut shards: Vec<_> =
+                transaction::watched_shards(self.session, self.locks.keyspace()).collect();
+            self.locks.hold_set(&mut shards);
+            transaction::unwatch(self.session, self.locks);
+            let text = rejection.error.text();
+            let text = text.strip_prefix("ERR ").unwrap_or(&text);
+            reply.error(&format!("EXECABORT Transaction discarded because of: {text}"));
+            return;
+        }
+        reply.error(&rejection.error.text());
+    }
+
+    fn enqueue(&mut self, command: &'static Command) {
+        let args: Vec<Vec<u8>> = self.args.iter().map(|arg| arg.to_vec()).collect();
+        if let Some(transaction) = &mut self.session.transaction {
+            transaction.bytes += args.iter().map(|arg| arg.capacity() + 24).sum::<usize>();
+            transaction.queue.push(Queued { command, args });
+        }
+    }
+}
+
+/// Why a request did not run.
+struct Rejection {
+    error: CommandError,
+    command: Option<&'static Command>,
+}
+
+impl Rejection {
+    fn new(text: &'static str) -> Rejection {
+        Rejection { error: CommandError::new(text), command: None }
+    }
+
+    fn unknown(args: &[&[u8]]) -> Rejection {
+        const SHOWN: usize = 128;
+        let shown = |arg: &[u8], room: usize| {
+            String::from_utf8_lossy(&arg[..arg.len().min(room)]).into_owned()
+        };
+        let mut list = String::new();
+        for arg in &args[1..] {
+            if list.len() >= SHOWN {
+                break;
+            }
+            list += &format!("'{}' ", shown(arg, SHOWN - list.len()));
+        }
+        let name = shown(args[0], SHOWN);
+        let text = format!("ERR unknown command '{name}', with args beginning with: {list}");
+        Rejection { error: CommandError::new(text), command: None }
+    }
+
+    fn unknown_subcommand(command: &'static Command, args: &[&[u8]]) -> Rejection {
+        let given = String::from_utf8_lossy(&args[1][..args[1].len().min(128)]);
+        let name = command.name.to_ascii_uppercase();
+        let text = format!("ERR unknown subcommand '{given}'. Try {name} HELP.");
+        Rejection { error: CommandError::new(text), command: None }
+    }
+}

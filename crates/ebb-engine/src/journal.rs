@@ -1,0 +1,79 @@
+//! The choke point for effects: what commands did, told while their locks are held.
+//!
+//! Every change passes [`crate::Context::changed`], which marks the transactions that watch
+//! the key and leaves the change here. Whatever follows the data (a log, replicas, keyspace
+//! notifications, client tracking) subscribes through a [`Sink`]; without one, a change
+//! costs an addition.
+
+/// The class of a keyspace event, as `notify-keyspace-events` selects them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventClass {
+    /// `g`: commands on keys of any type.
+    Generic,
+    /// `$`: strings.
+    String,
+    /// `x`: keys that expire.
+    Expired,
+    /// `n`: keys that are new.
+    New,
+}
+
+/// What happened to a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// Its class.
+    pub class: EventClass,
+    /// Its name in notifications: "set", "del", ...
+    pub name: &'static str,
+}
+
+impl Event {
+    /// An event on a string.
+    pub const fn string(name: &'static str) -> Event {
+        Event { class: EventClass::String, name }
+    }
+
+    /// An event on a key of any type.
+    pub const fn generic(name: &'static str) -> Event {
+        Event { class: EventClass::Generic, name }
+    }
+
+    /// A key's time has come.
+    pub const fn expired() -> Event {
+        Event { class: EventClass::Expired, name: "expired" }
+    }
+}
+
+/// Follows the changes, under the locks of the shards they happen in.
+pub trait Sink: Send {
+    /// A key of a database changed.
+    fn changed(&mut self, db: usize, key: &[u8], event: Event);
+}
+
+/// What the commands of one worker's batch did.
+#[derive(Default)]
+pub struct Journal {
+    /// Changes.
+    pub dirty: u64,
+    /// Keys found by reading commands.
+    pub hits: u64,
+    /// Keys not found.
+    pub misses: u64,
+    /// Keys that had expired when they were looked up.
+    pub expired: u64,
+    sinks: Vec<Box<dyn Sink>>,
+}
+
+impl Journal {
+    /// Adds a follower.
+    pub fn subscribe(&mut self, sink: Box<dyn Sink>) {
+        self.sinks.push(sink);
+    }
+
+    #[inline]
+    pub(crate) fn note(&mut self, db: usize, key: &[u8], event: Event) {
+        for sink in &mut self.sinks {
+            sink.changed(db, key, event);
+        }
+    }
+}

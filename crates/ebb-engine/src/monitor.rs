@@ -1,0 +1,42 @@
+//! MONITOR: a line for each command that runs.
+
+use crate::server::{Server, unix_us};
+use crate::session::Session;
+
+/// Appends an argument in quotes, with escapes for what does not print.
+pub fn quote(text: &mut Vec<u8>, arg: &[u8]) {
+    text.push(b'"');
+    for &byte in arg {
+        match byte {
+            b'\\' | b'"' => text.extend([b'\\', byte]),
+            b'\n' => text.extend(b"\\n"),
+            b'\r' => text.extend(b"\\r"),
+            b'\t' => text.extend(b"\\t"),
+            7 => text.extend(b"\\a"),
+            8 => text.extend(b"\\b"),
+            0x20..=0x7e => text.push(byte),
+            _ => text.extend(format!("\\x{byte:02x}").bytes()),
+        }
+    }
+    text.push(b'"');
+}
+
+/// Sends a command to all monitors.
+#[cold]
+pub(crate) fn feed(server: &Server, session: &Session, args: &[&[u8]]) {
+    let now = unix_us();
+    let client = &session.client;
+    let address = if client.is_unix {
+        format!("unix:{}", client.address.trim_end_matches(":0"))
+    } else {
+        client.address.clone()
+    };
+    let (seconds, micros) = (now / 1_000_000, now % 1_000_000);
+    let mut line = format!("+{seconds}.{micros:06} [{} {address}]", session.db).into_bytes();
+    for arg in args {
+        line.push(b' ');
+        quote(&mut line, arg);
+    }
+    line.extend(b"\r\n");
+    server.feed_monitors(&line);
+}

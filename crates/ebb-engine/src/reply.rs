@@ -1,0 +1,185 @@
+//! What a batch of commands answers: encoded bytes, and large values by reference.
+
+use ebb_keyspace::{Shared, StringRef};
+use ebb_resp::{Protocol, ReplyWriter};
+
+/// Values of this many bytes and more are not copied into the reply but referred to.
+pub const REFERENCE_MIN: usize = 16 * 1024;
+
+/// Replies in order. Bytes before a reference's offset precede it.
+#[derive(Debug)]
+pub struct Reply {
+    bytes: Vec<u8>,
+    references: Vec<(usize, Shared)>,
+    protocol: Protocol,
+}
+
+/// A point in a reply to go back to.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    bytes: usize,
+    references: usize,
+}
+
+impl Default for Reply {
+    fn default() -> Reply {
+        Reply { bytes: Vec::new(), references: Vec::new(), protocol: Protocol::Resp2 }
+    }
+}
+
+impl Reply {
+    /// The writer of the protocol's encodings.
+    #[inline]
+    fn writer(&mut self) -> ReplyWriter<'_> {
+        ReplyWriter::new(&mut self.bytes, self.protocol)
+    }
+
+    /// RESP2 or RESP3, for what follows.
+    pub fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
+    /// The protocol.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Whether the client speaks RESP3.
+    pub fn is_resp3(&self) -> bool {
+        self.protocol == Protocol::Resp3
+    }
+
+    /// The point reached.
+    #[inline]
+    pub fn mark(&self) -> Mark {
+        Mark { bytes: self.bytes.len(), references: self.references.len() }
+    }
+
+    /// Forgets what was written after a mark.
+    pub fn truncate(&mut self, mark: Mark) {
+        self.bytes.truncate(mark.bytes);
+        self.references.truncate(mark.references);
+    }
+
+    /// Bytes since a mark, those referred to included.
+    pub fn len_since(&self, mark: Mark) -> usize {
+        let referred = self.references[mark.references..].iter().map(|(_, shared)| shared.len());
+        self.bytes.len() - mark.bytes + referred.sum::<usize>()
+    }
+
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The encoded bytes and, by offset in them, the values that belong in between.
+    pub fn parts(&self) -> (&[u8], &[(usize, Shared)]) {
+        (&self.bytes, &self.references)
+    }
+
+    /// Forgets everything, keeping up to `keep` bytes of room.
+    pub fn clear(&mut self, keep: usize) {
+        self.bytes.clear();
+        self.bytes.shrink_to(keep);
+        self.references.clear();
+    }
+
+    /// `+OK`.
+    #[inline]
+    pub fn ok(&mut self) {
+        self.bytes.extend_from_slice(b"+OK\r\n");
+    }
+
+    /// A simple string.
+    pub fn simple(&mut self, text: &str) {
+        self.writer().simple(text);
+    }
+
+    /// An error; `text` begins with its code.
+    pub fn error(&mut self, text: &str) {
+        self.writer().error(text);
+    }
+
+    /// An integer.
+    #[inline]
+    pub fn integer(&mut self, value: i64) {
+        self.writer().integer(value);
+    }
+
+    /// A count.
+    #[inline]
+    pub fn count(&mut self, value: usize) {
+        self.writer().integer(value as i64);
+    }
+
+    /// A string of bytes.
+    #[inline]
+    pub fn bulk(&mut self, bytes: &[u8]) {
+        self.writer().bulk(bytes);
+    }
+
+    /// No value.
+    #[inline]
+    pub fn null(&mut self) {
+        self.writer().null();
+    }
+
+    /// No array.
+    pub fn null_array(&mut self) {
+        self.writer().null_array();
+    }
+
+    /// The header of an array.
+    pub fn array(&mut self, len: usize) {
+        self.writer().array(len);
+    }
+
+    /// The header of a map of pairs; in RESP2 an array of twice as many.
+    pub fn map(&mut self, pairs: usize) {
+        self.writer().map(pairs);
+    }
+
+    /// The header of a set; in RESP2 an array.
+    pub fn set(&mut self, len: usize) {
+        self.writer().set(len);
+    }
+
+    /// A floating-point number; in RESP2 a string.
+    pub fn double(&mut self, value: f64) {
+        self.writer().double(value);
+    }
+
+    /// A boolean; in RESP2 the integer 1 or 0.
+    pub fn boolean(&mut self, value: bool) {
+        self.writer().boolean(value);
+    }
+
+    /// Text of a format of three letters ("txt"); in RESP2 a string.
+    pub fn verbatim(&mut self, format: &str, text: &str) {
+        self.writer().verbatim(format, text.as_bytes());
+    }
+
+    /// Bytes that are already encoded.
+    pub fn raw(&mut self, encoded: &[u8]) {
+        self.bytes.extend_from_slice(encoded);
+    }
+
+    /// A stored string: copied, or referred to if it is large.
+    #[inline]
+    pub fn string(&mut self, value: &StringRef<'_>) {
+        match value {
+            StringRef::Bytes(bytes) => self.bulk(bytes),
+            StringRef::Shared(shared) if shared.len() >= REFERENCE_MIN => {
+                self.shared(shared.to_shared());
+            }
+            _ => value.with_bytes(|bytes| self.bulk(bytes)),
+        }
+    }
+
+    /// A large value, by reference.
+    pub fn shared(&mut self, value: Shared) {
+        self.writer().bulk_header(value.len());
+        self.references.push((self.bytes.len(), value));
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+}

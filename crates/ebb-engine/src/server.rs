@@ -1,0 +1,344 @@
+//! What all threads of a server share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ebb_config::{Config, id};
+use ebb_keyspace::Keyspace;
+use parking_lot::Mutex;
+use rand::Rng;
+
+use crate::clients::{Client, Clients};
+use crate::latency::LatencyMonitor;
+use crate::slowlog::CommandLogs;
+use crate::stats::{Counters, Errors, WorkerTotals};
+use crate::table::CommandTable;
+
+/// What CLIENT PAUSE holds back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PauseMode {
+    /// Nothing.
+    Off = 0,
+    /// Commands that may write.
+    Write = 1,
+    /// All commands.
+    All = 2,
+}
+
+/// What SHUTDOWN asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ShutdownRequest {
+    /// Go down even if something would be lost.
+    pub force: bool,
+    /// Do not wait.
+    pub now: bool,
+}
+
+/// Wakes a worker's event loop.
+pub type Waker = Box<dyn Fn() + Send + Sync>;
+
+/// What other threads see of a worker.
+#[derive(Default)]
+pub struct Worker {
+    /// Commands it ran.
+    pub totals: WorkerTotals,
+    /// Clients that need its attention: others left output for them, or asked to close them.
+    attention: Mutex<Vec<u64>>,
+    waker: Mutex<Option<Waker>>,
+    /// Connections it owns.
+    pub connections: AtomicUsize,
+    /// Bytes in its connections' buffers.
+    pub buffer_bytes: AtomicUsize,
+}
+
+impl Worker {
+    /// Sets how to wake it.
+    pub fn set_waker(&self, waker: Waker) {
+        *self.waker.lock() = Some(waker);
+    }
+
+    /// Wakes it.
+    pub fn wake(&self) {
+        if let Some(waker) = &*self.waker.lock() {
+            waker();
+        }
+    }
+
+    /// Takes the clients that need attention.
+    pub fn take_attention(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.attention.lock())
+    }
+}
+
+/// What the memory allocator of everything but keys and values reports, in bytes.
+#[derive(Debug, Default)]
+pub struct AllocatorFigures {
+    /// Handed out.
+    pub allocated: AtomicUsize,
+    /// In pages that hold what was handed out.
+    pub active: AtomicUsize,
+    /// In physical memory.
+    pub resident: AtomicUsize,
+}
+
+/// Functions that the process provides, since the engine does no I/O.
+pub struct Host {
+    /// Reads the allocator's figures anew.
+    pub refresh_allocator: fn(&AllocatorFigures),
+    /// Asks the allocator to give back what it can.
+    pub purge_allocator: fn(),
+    /// The allocator's own report (MEMORY MALLOC-STATS).
+    pub allocator_report: fn() -> String,
+    /// Resident bytes of the process.
+    pub resident_bytes: fn() -> usize,
+    /// CPU time of the process: user and system, in microseconds, then of the main thread.
+    pub cpu_times_us: fn() -> CpuTimes,
+    /// Applies a changed directive to sockets, limits and logs.
+    pub apply: fn(&Server, &str) -> Result<(), String>,
+}
+
+/// CPU time in microseconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CpuTimes {
+    /// In the kernel.
+    pub system: u64,
+    /// In the program.
+    pub user: u64,
+    /// In the kernel, children.
+    pub system_children: u64,
+    /// In the program, children.
+    pub user_children: u64,
+}
+
+/// Everything that is shared.
+pub struct Server {
+    /// The configuration.
+    pub config: Config,
+    /// The data.
+    pub keyspace: Keyspace,
+    /// The commands.
+    pub commands: CommandTable,
+    /// The connections.
+    pub clients: Clients,
+    /// The threads.
+    pub workers: Box<[Worker]>,
+    /// Counters.
+    pub counters: Counters,
+    /// Error replies.
+    pub errors: Errors,
+    /// Logs of exceptional commands.
+    pub logs: CommandLogs,
+    /// The latency monitor.
+    pub latency: LatencyMonitor,
+    /// Memory outside of the heap.
+    pub allocator: AllocatorFigures,
+    /// What the process provides.
+    pub host: Host,
+    /// 40 hexadecimal digits, new at each start.
+    pub run_id: String,
+    /// When it started, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// Whether keys are deleted when their time comes without an access (DEBUG).
+    pub active_expire: AtomicBool,
+    /// Changes since the data was last saved.
+    pub dirty: AtomicU64,
+    /// Seconds since 1970, 24 bits: the clock of LRU.
+    pub lru_clock: AtomicU32,
+    /// Operations and bytes a second, measured by maintenance.
+    pub rates: Rates,
+    monitors: AtomicUsize,
+    pause_until_ms: AtomicI64,
+    pause_mode: AtomicU8,
+    shutdown: Mutex<Option<ShutdownRequest>>,
+    stopping: AtomicBool,
+}
+
+/// Moving averages of the last seconds.
+#[derive(Debug, Default)]
+pub struct Rates {
+    /// Commands a second.
+    pub commands: AtomicU64,
+    /// Bytes a second, read.
+    pub net_in: AtomicU64,
+    /// Bytes a second, written.
+    pub net_out: AtomicU64,
+}
+
+/// Milliseconds since 1970.
+pub fn unix_ms() -> i64 {
+    unix_us() / 1000
+}
+
+/// Microseconds since 1970.
+pub fn unix_us() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => since.as_micros() as i64,
+        Err(_) => 0,
+    }
+}
+
+impl Server {
+    /// A server without connections.
+    pub fn new(config: Config, commands: CommandTable, host: Host) -> Server {
+        let threads = config.get(id::IO_THREADS) as usize;
+        let databases = config.get(id::DATABASES) as usize;
+        // One worker needs no more than one lock; several should seldom meet on one.
+        let shards = if threads == 1 { 1 } else { (threads * 16).next_power_of_two() };
+        let mut random = rand::rng();
+        let digit = |value: u32| char::from_digit(value, 16).unwrap_or('0');
+        let server = Server {
+            keyspace: Keyspace::new(shards, databases),
+            workers: (0..threads).map(|_| Worker::default()).collect(),
+            run_id: (0..40).map(|_| digit(random.random_range(0..16))).collect(),
+            started_ms: unix_ms(),
+            config,
+            commands,
+            host,
+            clients: Clients::default(),
+            counters: Counters::default(),
+            errors: Errors::default(),
+            logs: CommandLogs::default(),
+            latency: LatencyMonitor::default(),
+            allocator: AllocatorFigures::default(),
+            active_expire: AtomicBool::new(true),
+            dirty: AtomicU64::new(0),
+            lru_clock: AtomicU32::new(0),
+            rates: Rates::default(),
+            monitors: AtomicUsize::new(0),
+            pause_until_ms: AtomicI64::new(0),
+            pause_mode: AtomicU8::new(PauseMode::Off as u8),
+            shutdown: Mutex::new(None),
+            stopping: AtomicBool::new(false),
+        };
+        server.update_lru_clock();
+        server
+    }
+
+    /// Advances the clock of LRU.
+    pub fn update_lru_clock(&self) {
+        let seconds = (unix_ms() / 1000) as u32 & 0xff_ffff;
+        self.lru_clock.store(seconds, Ordering::Relaxed);
+    }
+
+    /// Bytes in use: the heap's and, as last read, the allocator's.
+    pub fn used_memory(&self) -> usize {
+        let (data, index) = self.keyspace.live_bytes();
+        let used = data + index + self.allocator.allocated.load(Ordering::Relaxed);
+        self.counters.peak_memory.fetch_max(used as u64, Ordering::Relaxed);
+        used
+    }
+
+    /// Whether `maxmemory` is exceeded.
+    #[inline]
+    pub fn is_over_limit(&self) -> bool {
+        let limit = self.config.get(id::MAXMEMORY);
+        limit != 0 && self.used_memory() as u64 > limit
+    }
+
+    /// Makes a client's worker look after it.
+    pub fn attend(&self, client: &Client) {
+        let worker = &self.workers[client.worker];
+        worker.attention.lock().push(client.id);
+        worker.wake();
+    }
+
+    /// Makes every worker look after all of its clients that were held back.
+    pub fn wake_all(&self) {
+        self.workers.iter().for_each(Worker::wake);
+    }
+
+    /// Counts clients that receive MONITOR's stream.
+    pub fn add_monitors(&self, change: isize) {
+        if change > 0 {
+            self.monitors.fetch_add(change as usize, Ordering::Relaxed);
+        } else {
+            self.monitors.fetch_sub(change.unsigned_abs(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether any client receives MONITOR's stream.
+    #[inline]
+    pub fn has_monitors(&self) -> bool {
+        self.monitors.load(Ordering::Relaxed) > 0
+    }
+
+    /// Sends a line to all monitors.
+    pub fn feed_monitors(&self, line: &[u8]) {
+        for client in self.clients.all() {
+            if client.figures.monitor.load(Ordering::Relaxed) {
+                client.send(line);
+                self.attend(&client);
+            }
+        }
+    }
+
+    /// What is held back at this time.
+    #[inline]
+    pub fn paused(&self, now_ms: i64) -> PauseMode {
+        match self.pause_mode.load(Ordering::Relaxed) {
+            0 => PauseMode::Off,
+            _ if now_ms >= self.pause_until_ms.load(Ordering::Relaxed) => PauseMode::Off,
+            1 => PauseMode::Write,
+            _ => PauseMode::All,
+        }
+    }
+
+    /// Holds commands back until a time. A pause in force is only ever extended, and never
+    /// made weaker.
+    pub fn pause(&self, mode: PauseMode, until_ms: i64, now_ms: i64) {
+        let current = self.paused(now_ms);
+        let (mode, until_ms) = if current == PauseMode::Off {
+            (mode, until_ms)
+        } else {
+            let until = self.pause_until_ms.load(Ordering::Relaxed).max(until_ms);
+            (if current == PauseMode::All { current } else { mode }, until)
+        };
+        self.pause_until_ms.store(until_ms, Ordering::Relaxed);
+        self.pause_mode.store(mode as u8, Ordering::Relaxed);
+    }
+
+    /// Ends a pause.
+    pub fn unpause(&self) {
+        self.pause_mode.store(PauseMode::Off as u8, Ordering::Relaxed);
+        self.wake_all();
+    }
+
+    /// Ends a pause whose time is over; answers whether there was one.
+    pub fn end_pause_if_over(&self, now_ms: i64) -> bool {
+        let over = self.pause_mode.load(Ordering::Relaxed) != PauseMode::Off as u8
+            && now_ms >= self.pause_until_ms.load(Ordering::Relaxed);
+        if over {
+            self.unpause();
+        }
+        over
+    }
+
+    /// When the pause in force ends, in milliseconds since 1970.
+    pub fn pause_until_ms(&self) -> i64 {
+        self.pause_until_ms.load(Ordering::Relaxed)
+    }
+
+    /// Asks the process to stop.
+    pub fn request_shutdown(&self, request: ShutdownRequest) {
+        *self.shutdown.lock() = Some(request);
+        self.stopping.store(true, Ordering::Release);
+        self.wake_all();
+    }
+
+    /// Takes back a request to stop; answers whether there was one.
+    pub fn abort_shutdown(&self) -> bool {
+        self.stopping.store(false, Ordering::Release);
+        self.shutdown.lock().take().is_some()
+    }
+
+    /// Whether the process is to stop.
+    #[inline]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}
+
+/// A shared server.
+pub type ServerRef = Arc<Server>;

@@ -1,0 +1,108 @@
+//! What the server keeps for one connection between its commands.
+
+use std::sync::Arc;
+
+use ebb_keyspace::Watcher;
+use ebb_resp::Protocol;
+
+use crate::clients::Client;
+use crate::table::Command;
+
+/// Whether replies are sent (CLIENT REPLY).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReplyMode {
+    /// Always.
+    #[default]
+    On,
+    /// Never.
+    Off,
+    /// Not for the next command.
+    SkipNext,
+    /// Not for this command.
+    Skip,
+}
+
+/// A command kept for EXEC.
+#[derive(Debug)]
+pub struct Queued {
+    /// Which.
+    pub command: &'static Command,
+    /// Its arguments, the name first.
+    pub args: Vec<Vec<u8>>,
+}
+
+/// The state of MULTI.
+#[derive(Debug, Default)]
+pub struct Transaction {
+    /// Commands so far.
+    pub queue: Vec<Queued>,
+    /// A command could not be queued: EXEC will fail.
+    pub aborted: bool,
+    /// Bytes of the queued arguments.
+    pub bytes: usize,
+}
+
+/// A key watched by WATCH.
+#[derive(Debug)]
+pub struct WatchedKey {
+    /// Its database.
+    pub db: usize,
+    /// Its name.
+    pub key: Box<[u8]>,
+    /// It had expired, but was still there, when the watch began.
+    pub was_due: bool,
+}
+
+/// One connection's state.
+#[derive(Debug)]
+pub struct Session {
+    /// The part that others see.
+    pub client: Arc<Client>,
+    /// Selected database.
+    pub db: usize,
+    /// RESP2 or RESP3.
+    pub protocol: Protocol,
+    /// Has given the password, or needs none.
+    pub authenticated: bool,
+    /// MULTI.
+    pub transaction: Option<Transaction>,
+    /// WATCH: the mark that writers set, and the keys.
+    pub watcher: Option<Arc<Watcher>>,
+    /// See `watcher`.
+    pub watched: Vec<WatchedKey>,
+    /// CLIENT REPLY.
+    pub reply_mode: ReplyMode,
+    /// CLIENT NO-TOUCH.
+    pub no_touch: bool,
+    /// CLIENT NO-EVICT.
+    pub no_evict: bool,
+    /// MONITOR.
+    pub monitor: bool,
+    /// Close the connection once the replies are written.
+    pub close_after_reply: bool,
+}
+
+impl Session {
+    /// A new connection's state.
+    pub fn new(client: Arc<Client>, authenticated: bool) -> Session {
+        Session {
+            client,
+            db: 0,
+            protocol: Protocol::Resp2,
+            authenticated,
+            transaction: None,
+            watcher: None,
+            watched: Vec::new(),
+            reply_mode: ReplyMode::On,
+            no_touch: false,
+            no_evict: false,
+            monitor: false,
+            close_after_reply: false,
+        }
+    }
+
+    /// The client's number.
+    pub fn id(&self) -> u64 {
+        self.client.id
+    }
+}

@@ -1,0 +1,82 @@
+//! MULTI, EXEC and WATCH: what dispatch needs to know of them.
+
+use ebb_keyspace::{Key, Keyspace};
+
+use crate::locks::Locks;
+use crate::session::{Session, Transaction};
+
+/// Commands that run inside MULTI instead of being queued.
+pub(crate) fn runs_at_once(name: &str) -> bool {
+    matches!(name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+}
+
+/// Commands that let go of watched keys, and therefore need their shards.
+pub(crate) fn releases_watches(name: &str) -> bool {
+    matches!(name, "unwatch" | "discard" | "reset")
+}
+
+/// The shards of the keys that a session watches.
+pub(crate) fn watched_shards<'a>(
+    session: &'a Session,
+    keyspace: &'a Keyspace,
+) -> impl Iterator<Item = usize> + 'a {
+    session.watched.iter().map(|watched| keyspace.shard_of(keyspace.hasher().hash(&watched.key)))
+}
+
+/// What becomes of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Run,
+    /// A watched key has changed.
+    Changed,
+    /// A command could not be queued.
+    Aborted,
+}
+
+/// Decides on a transaction while all of its shards, and those of its watched keys, are held.
+pub(crate) fn verdict(
+    session: &Session,
+    transaction: &Transaction,
+    locks: &mut Locks<'_>,
+    now_ms: i64,
+) -> Verdict {
+    if transaction.aborted {
+        return Verdict::Aborted;
+    }
+    if session.watcher.as_ref().is_some_and(|watcher| watcher.is_dirty()) {
+        return Verdict::Changed;
+    }
+    let expired = session.watched.iter().any(|watched| {
+        !watched.was_due && {
+            let key = locks.keyspace().key(&watched.key);
+            is_due(locks, watched.db, &key, now_ms)
+        }
+    });
+    if expired { Verdict::Changed } else { Verdict::Run }
+}
+
+/// Whether a key is there but its time has come.
+pub(crate) fn is_due(locks: &mut Locks<'_>, db: usize, key: &Key<'_>, now_ms: i64) -> bool {
+    let entry = locks.shard_of(key).db_ref(db).get(key);
+    entry.and_then(|entry| entry.deadline()).is_some_and(|deadline| deadline <= now_ms)
+}
+
+/// Lets go of all watched keys, whose shards are held.
+pub(crate) fn unwatch(session: &mut Session, locks: &mut Locks<'_>) {
+    if let Some(watcher) = session.watcher.take() {
+        for watched in session.watched.drain(..) {
+            let key = locks.keyspace().key(&watched.key);
+            locks.shard_of(&key).watch.remove(watched.db, &watched.key, &watcher);
+        }
+    }
+}
+
+/// Lets go of the watched keys of a session that ends, taking the locks for it.
+pub fn forget_watches(session: &mut Session, keyspace: &Keyspace) {
+    if session.watcher.is_some() {
+        let mut locks = Locks::new(keyspace, 0);
+        let mut shards: Vec<_> = watched_shards(session, keyspace).collect();
+        locks.hold_set(&mut shards);
+        unwatch(session, &mut locks);
+    }
+}
