@@ -1,2 +1,16 @@
-//! Every command: its specification, its function and its tests.
+//! Every command: a file holds its specification, its function and its tests.
+//!
+//! A command is one [`ebb_engine::CommandSpec`] and one function from a
+//! [`ebb_engine::Context`]. Close relatives share a file. A group's `mod.rs` lists its
+//! commands, and [`table`] lists the groups.
 #![forbid(unsafe_code)]
+
+pub mod bitmap;
+pub mod connection;
+pub mod generic;
+pub mod server;
+pub mod string;
+pub mod table;
+#[cfg(test)]
+mod testing;
+pub mod transactions;

@@ -65,10 +65,7 @@ struct Change<'a> {
 
 impl Change<'_> {
     fn failed(&self, reason: impl Into<String>) -> SetError {
-        SetError::Failed {
-            name: self.name.to_owned(),
-            reason: Reason::new(reason),
-        }
+        SetError::Failed { name: self.name.to_owned(), reason: Reason::new(reason) }
     }
 }
 
@@ -115,10 +112,7 @@ impl Config {
         let _changing = self.changing.lock();
         let parsed = self.read_all(&changes)?;
 
-        let before: Vec<Parsed> = changes
-            .iter()
-            .map(|change| self.stored(change.id))
-            .collect();
+        let before: Vec<Parsed> = changes.iter().map(|change| self.stored(change.id)).collect();
         for (change, parsed) in changes.iter().zip(&parsed) {
             self.store(change.id, parsed);
         }
@@ -139,9 +133,7 @@ impl Config {
                 return Err(change.failed(reason.0));
             }
         }
-        changes
-            .iter()
-            .for_each(|change| self.mark_changed(change.id));
+        changes.iter().for_each(|change| self.mark_changed(change.id));
         Ok(())
     }
 
@@ -154,16 +146,10 @@ impl Config {
         let mut changes: Vec<Change<'a>> = Vec::with_capacity(pairs.len());
         for (name, value) in pairs {
             let Some((id, name)) = std::str::from_utf8(name).ok().and_then(table::find) else {
-                return Err(SetError::Unknown(
-                    String::from_utf8_lossy(name).into_owned(),
-                ));
+                return Err(SetError::Unknown(String::from_utf8_lossy(name).into_owned()));
             };
             let change = Change { id, name, value };
-            let Directive {
-                immutable,
-                protected,
-                ..
-            } = id.directive();
+            let Directive { immutable, protected, .. } = id.directive();
             if *immutable {
                 return Err(change.failed("can't set immutable config"));
             }
@@ -185,9 +171,7 @@ impl Config {
             let row = change.id.directive();
             let value = std::str::from_utf8(change.value)
                 .map_err(|_| change.failed("argument must be valid UTF-8"))?;
-            let earlier = (0..parsed.len())
-                .rev()
-                .find(|at| changes[*at].id == change.id);
+            let earlier = (0..parsed.len()).rev().find(|at| changes[*at].id == change.id);
             // Lines of a file add up; a value that is set replaces.
             let current = match earlier {
                 _ if row.appends => String::new(),
@@ -210,48 +194,30 @@ mod tests {
     use super::*;
 
     fn set(config: &Config, pairs: &[(&str, &str)]) -> Result<(), String> {
-        let pairs: Vec<(&[u8], &[u8])> = pairs
-            .iter()
-            .map(|(n, v)| (n.as_bytes(), v.as_bytes()))
-            .collect();
+        let pairs: Vec<(&[u8], &[u8])> =
+            pairs.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
         config
             .set(&pairs, false, &mut |_: &Config, _: Id| Ok(()))
             .map_err(|error| error.to_string())
     }
 
     fn get(config: &Config, patterns: &[&str]) -> Vec<(String, String)> {
-        config.get_matching(
-            &patterns
-                .iter()
-                .map(|pattern| pattern.as_bytes())
-                .collect::<Vec<_>>(),
-        )
+        config.get_matching(&patterns.iter().map(|pattern| pattern.as_bytes()).collect::<Vec<_>>())
     }
 
     fn names(config: &Config, patterns: &[&str]) -> Vec<String> {
-        get(config, patterns)
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect()
+        get(config, patterns).into_iter().map(|(name, _)| name).collect()
     }
 
     fn failed(name: &str, reason: &str) -> Result<(), String> {
-        Err(format!(
-            "ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}"
-        ))
+        Err(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}"))
     }
 
     #[test]
     fn get_by_name_and_by_pattern() {
         let config = Config::new(2);
-        assert_eq!(
-            get(&config, &["MaxMemory"]),
-            [("MaxMemory".to_owned(), "0".to_owned())]
-        );
-        assert_eq!(
-            names(&config, &["port", "PORT", "po?t", "nosuch"]),
-            ["port"]
-        );
+        assert_eq!(get(&config, &["MaxMemory"]), [("MaxMemory".to_owned(), "0".to_owned())]);
+        assert_eq!(names(&config, &["port", "PORT", "po?t", "nosuch"]), ["port"]);
         let mut hash = names(&config, &["HASH-max-*"]);
         hash.sort();
         assert_eq!(
@@ -274,23 +240,13 @@ mod tests {
         assert_eq!(
             set(
                 &config,
-                &[
-                    ("MAXMEMORY", "1GB"),
-                    ("slave-priority", "5"),
-                    ("replica-priority", "6")
-                ]
+                &[("MAXMEMORY", "1GB"), ("slave-priority", "5"), ("replica-priority", "6")]
             ),
             Ok(())
         );
         assert_eq!(config.get(id::MAXMEMORY), 1 << 30);
         assert_eq!(config.get(id::REPLICA_PRIORITY), 6);
-        assert_eq!(
-            set(
-                &config,
-                &[("client-output-buffer-limit", "pubsub 1mb 1kb 5")]
-            ),
-            Ok(())
-        );
+        assert_eq!(set(&config, &[("client-output-buffer-limit", "pubsub 1mb 1kb 5")]), Ok(()));
         assert_eq!(config.output_buffer_limits().pubsub.hard_bytes, 1 << 20);
         assert_eq!(config.output_buffer_limits().replica.hard_bytes, 256 << 20);
     }
@@ -299,9 +255,7 @@ mod tests {
     fn errors_come_in_redis_order() {
         let config = Config::new(2);
         let unknown = |name: &str| {
-            Err(format!(
-                "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
-            ))
+            Err(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'"))
         };
         assert_eq!(set(&config, &[("Xyz", "1")]), unknown("Xyz"));
         assert_eq!(set(&config, &[("hz", "abc"), ("xxx", "1")]), unknown("xxx"));
@@ -315,14 +269,8 @@ mod tests {
             set(&config, &[("daemonize", "no"), ("hz", "1"), ("hz", "2")]),
             failed("daemonize", immutable)
         );
-        assert_eq!(
-            set(&config, &[("hz", "1"), ("hz", "2")]),
-            failed("hz", "duplicate parameter")
-        );
-        assert_eq!(
-            set(&config, &[("dir", "/tmp")]),
-            failed("dir", "can't set protected config")
-        );
+        assert_eq!(set(&config, &[("hz", "1"), ("hz", "2")]), failed("hz", "duplicate parameter"));
+        assert_eq!(set(&config, &[("dir", "/tmp")]), failed("dir", "can't set protected config"));
         assert_eq!(
             set(&config, &[("port", "7952"), ("Maxmemory", "xx")]),
             failed("maxmemory", "argument must be a memory value")
@@ -355,26 +303,14 @@ mod tests {
         let mut applier = |config: &Config, changed: Id| {
             seen.push((changed, config.text(changed).to_string()));
             if changed == id::PORT.id() && config.get(id::PORT) == 7000 {
-                return Err(Reason(
-                    "Unable to listen on this port. Check server logs.".to_owned(),
-                ));
+                return Err(Reason("Unable to listen on this port. Check server logs.".to_owned()));
             }
             Ok(())
         };
-        let pairs: [(&[u8], &[u8]); 4] = [
-            (b"hz", b"20"),
-            (b"timeout", b"0"),
-            (b"port", b"7000"),
-            (b"maxclients", b"5"),
-        ];
-        let error = config
-            .set(&pairs, false, &mut applier)
-            .unwrap_err()
-            .to_string();
-        assert_eq!(
-            Err(error),
-            failed("port", "Unable to listen on this port. Check server logs.")
-        );
+        let pairs: [(&[u8], &[u8]); 4] =
+            [(b"hz", b"20"), (b"timeout", b"0"), (b"port", b"7000"), (b"maxclients", b"5")];
+        let error = config.set(&pairs, false, &mut applier).unwrap_err().to_string();
+        assert_eq!(Err(error), failed("port", "Unable to listen on this port. Check server logs."));
         let hz = id::HZ.id();
         let port = id::PORT.id();
         let expected = [(hz, "20"), (port, "7000"), (hz, "10"), (port, "6379")];
@@ -384,11 +320,7 @@ mod tests {
             "an unchanged value is not applied"
         );
         assert_eq!(
-            (
-                config.get(id::HZ),
-                config.get(id::PORT),
-                config.get(id::MAXCLIENTS)
-            ),
+            (config.get(id::HZ), config.get(id::PORT), config.get(id::MAXCLIENTS)),
             (10, 6379, 10000)
         );
     }

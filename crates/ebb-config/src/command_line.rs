@@ -36,10 +36,7 @@ pub fn start(
     stdin: &mut dyn Read,
     cores: usize,
 ) -> Result<Start, StartError> {
-    let words: Vec<&[u8]> = arguments
-        .iter()
-        .map(|argument| argument.as_bytes())
-        .collect();
+    let words: Vec<&[u8]> = arguments.iter().map(|argument| argument.as_bytes()).collect();
     match words.first().copied() {
         Some(b"-v" | b"--version") => return Ok(Start::Version),
         Some(b"-h" | b"--help") => return Ok(Start::Help),
@@ -56,10 +53,7 @@ pub fn start(
     let mut text = Vec::new();
     if let Some(file) = file {
         let path = absolute(file);
-        text = fs::read(&path).map_err(|error| StartError::Open {
-            path: path.clone(),
-            error,
-        })?;
+        text = fs::read(&path).map_err(|error| StartError::Open { path: path.clone(), error })?;
         if !text.is_empty() && !text.ends_with(b"\n") {
             text.push(b'\n');
         }
@@ -67,9 +61,7 @@ pub fn start(
         loader.config.path = Some(path);
     }
     if reads_stdin {
-        stdin
-            .read_to_end(&mut text)
-            .map_err(StartError::StandardInput)?;
+        stdin.read_to_end(&mut text).map_err(StartError::StandardInput)?;
     }
     if !options.is_empty() {
         text.push(b'\n');
@@ -137,12 +129,7 @@ mod tests {
 
     fn refused(arguments: &[&str]) -> (usize, String, String) {
         match run(arguments, "") {
-            Err(StartError::Line {
-                number,
-                line,
-                reason,
-                ..
-            }) => (number, line, reason),
+            Err(StartError::Line { number, line, reason, .. }) => (number, line, reason),
             other => panic!("{other:?}"),
         }
     }
@@ -175,48 +162,27 @@ mod tests {
 
     #[test]
     fn a_name_alone_takes_the_next_word() {
-        assert_eq!(
-            &*serve(&["--requirepass", "--x"], "").get(id::REQUIREPASS),
-            "--x"
-        );
+        assert_eq!(&*serve(&["--requirepass", "--x"], "").get(id::REQUIREPASS), "--x");
         let (number, line, reason) = refused(&["--port", "--hz"]);
         assert_eq!((number, &*line), (2, r#"port "--hz""#));
         assert_eq!(reason, "argument couldn't be parsed into an integer");
-        assert_eq!(
-            refused(&["--logfile", "--hz", "x"]).1,
-            r#"logfile "--hz" "x""#
-        );
+        assert_eq!(refused(&["--logfile", "--hz", "x"]).1, r#"logfile "--hz" "x""#);
     }
 
     #[test]
     fn wrong_options() {
-        assert_eq!(
-            refused(&["--port"]),
-            (2, "port".into(), "wrong number of arguments".into())
-        );
+        assert_eq!(refused(&["--port"]), (2, "port".into(), "wrong number of arguments".into()));
         assert_eq!(refused(&["--port", "1", "x"]).1, r#"port "1" "x""#);
         let bad = "Bad directive or wrong number of arguments";
-        assert_eq!(
-            refused(&["--port", "1", "--hz=5"]),
-            (3, "hz=5".into(), bad.into())
-        );
-        assert_eq!(
-            refused(&["-hz", "5"]),
-            (2, r#""-hz" "5""#.into(), bad.into())
-        );
+        assert_eq!(refused(&["--port", "1", "--hz=5"]), (3, "hz=5".into(), bad.into()));
+        assert_eq!(refused(&["-hz", "5"]), (2, r#""-hz" "5""#.into(), bad.into()));
     }
 
     #[test]
     fn standard_input_comes_before_the_options() {
-        assert_eq!(
-            serve(&["-", "--port", "7001"], "port 7000\nhz 50").get(id::PORT),
-            7001
-        );
+        assert_eq!(serve(&["-", "--port", "7001"], "port 7000\nhz 50").get(id::PORT), 7001);
         assert_eq!(serve(&["--port", "7001", "-"], "hz 50").get(id::HZ), 50);
-        assert!(matches!(
-            run(&["-"], "hz x"),
-            Err(StartError::Line { number: 1, .. })
-        ));
+        assert!(matches!(run(&["-"], "hz x"), Err(StartError::Line { number: 1, .. })));
     }
 
     #[test]
@@ -224,20 +190,14 @@ mod tests {
         assert!(matches!(run(&["-v", "--port"], ""), Ok(Start::Version)));
         assert!(matches!(run(&["--version"], ""), Ok(Start::Version)));
         assert!(matches!(run(&["-h"], ""), Ok(Start::Help)));
-        assert!(matches!(
-            run(&["--check-system"], ""),
-            Ok(Start::CheckSystem)
-        ));
+        assert!(matches!(run(&["--check-system"], ""), Ok(Start::CheckSystem)));
         assert_eq!(refused(&["--port", "1", "-v"]).1, r#"port "1" "-v""#);
     }
 
     #[test]
     fn files_and_includes() {
         let directory = crate::rewrite::tests::TestDirectory::new("includes");
-        let main = directory.write(
-            "main.conf",
-            "hz 20\ninclude more/*.conf\ninclude none*.conf\n",
-        );
+        let main = directory.write("main.conf", "hz 20\ninclude more/*.conf\ninclude none*.conf\n");
         directory.write("more/b.conf", "hz 40\n");
         directory.write("more/a.conf", "hz 30\n\nport 1\n");
         directory.write("more/.hidden.conf", "hz 99\n");
@@ -252,11 +212,9 @@ mod tests {
 
         directory.write("more/b.conf", "\n hzz 1\n");
         match run(&[&main], "") {
-            Err(StartError::Line {
-                file: Some(file),
-                number: 2,
-                ..
-            }) => assert!(file.ends_with("more/b.conf")),
+            Err(StartError::Line { file: Some(file), number: 2, .. }) => {
+                assert!(file.ends_with("more/b.conf"))
+            }
             other => panic!("{other:?}"),
         }
         directory.write("more/b.conf", "include main.conf\n");

@@ -66,15 +66,7 @@ pub(crate) const fn number(
     min: i128,
     max: i128,
 ) -> Directive {
-    row(
-        name,
-        default,
-        Kind::Integer {
-            min,
-            max,
-            unit: Unit::Plain,
-        },
-    )
+    row(name, default, Kind::Integer { min, max, unit: Unit::Plain })
 }
 
 /// An integer with another way of writing it.
@@ -195,10 +187,7 @@ impl Directive {
         let mut parsed = self.kind.read(current, arguments)?;
         if let Some((min, max)) = self.clamp {
             let number = (parsed.bits as i64).clamp(min, max);
-            parsed = Parsed {
-                text: number.to_string(),
-                bits: number as u64,
-            };
+            parsed = Parsed { text: number.to_string(), bits: number as u64 };
         }
         Ok(parsed)
     }
@@ -264,10 +253,7 @@ impl<T> Copy for Key<T> {}
 impl<T: Value> Key<T> {
     pub(crate) const fn new(place: usize) -> Self {
         // Lossless: the table has a few hundred rows, which `table::tests` asserts.
-        Key {
-            id: Id(place as u16),
-            value: PhantomData,
-        }
+        Key { id: Id(place as u16), value: PhantomData }
     }
 
     /// The directive's place, to compare with what an [`crate::Applier`] is told.

@@ -39,11 +39,7 @@ pub(crate) fn matches(pattern: &[u8], text: &[u8], fold: bool) -> bool {
 /// Matches one byte of text; returns how many pattern bytes that used.
 fn one(pattern: &[u8], byte: u8, fold: bool) -> Option<usize> {
     let same = |a: u8, b: u8| {
-        if fold {
-            a.eq_ignore_ascii_case(&b)
-        } else {
-            a == b
-        }
+        if fold { a.eq_ignore_ascii_case(&b) } else { a == b }
     };
     match *pattern.first()? {
         b'?' => Some(1),

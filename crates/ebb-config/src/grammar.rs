@@ -137,9 +137,7 @@ pub(crate) fn quote_word(word: &[u8]) -> Vec<u8> {
     match std::str::from_utf8(word) {
         Ok(text)
             if !text.is_ascii()
-                && !text
-                    .chars()
-                    .any(|c| c.is_control() || c == '"' || c == '\\') =>
+                && !text.chars().any(|c| c.is_control() || c == '"' || c == '\\') =>
         {
             format!("\"{text}\"").into_bytes()
         }
@@ -154,12 +152,7 @@ mod tests {
 
     fn split(line: &str) -> Option<Vec<String>> {
         let arguments = split_arguments(line.as_bytes())?;
-        Some(
-            arguments
-                .into_iter()
-                .map(|a| String::from_utf8_lossy(&a).into_owned())
-                .collect(),
-        )
+        Some(arguments.into_iter().map(|a| String::from_utf8_lossy(&a).into_owned()).collect())
     }
 
     #[test]
@@ -173,10 +166,7 @@ mod tests {
         is("port 7000", &["port", "7000"]);
         is("  a\t b  ", &["a", "b"]);
         is(r#"save """#, &["save", ""]);
-        is(
-            r#"x "a b\n\r\t\b\a\x41\"\\\q""#,
-            &["x", "a b\n\r\t\u{8}\u{7}A\"\\q"],
-        );
+        is(r#"x "a b\n\r\t\b\a\x41\"\\\q""#, &["x", "a b\n\r\t\u{8}\u{7}A\"\\q"]);
         is(r"x 'a\'b\n'", &["x", "a'b\\n"]);
         is(r#"x ab"c d""#, &["x", "abc d"]);
         is(r#"x "\xZZ""#, &["x", "xZZ"]);

@@ -14,11 +14,8 @@ use crate::{grammar, id, include, system_reason, table};
 const BAD_DIRECTIVE: &str = "Bad directive or wrong number of arguments";
 
 /// Directives that Redis accepts and has given no meaning for years; so does Ebb.
-const WITHOUT_MEANING: [&str; 3] = [
-    "list-max-ziplist-entries",
-    "list-max-ziplist-value",
-    "lua-replicate-commands",
-];
+const WITHOUT_MEANING: [&str; 3] =
+    ["list-max-ziplist-entries", "list-max-ziplist-value", "lua-replicate-commands"];
 
 /// Why the server does not start. The display is what is printed.
 #[derive(Debug)]
@@ -48,17 +45,8 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::Line {
-                file,
-                number,
-                line,
-                reason,
-            } => {
-                writeln!(
-                    f,
-                    "\n*** FATAL CONFIG FILE ERROR (Ebb {}) ***",
-                    crate::VERSION
-                )?;
+            StartError::Line { file, number, line, reason } => {
+                writeln!(f, "\n*** FATAL CONFIG FILE ERROR (Ebb {}) ***", crate::VERSION)?;
                 write!(f, "Reading the configuration file, at line {number}")?;
                 if let Some(file) = file {
                     write!(f, " of '{}'", file.display())?;
@@ -129,8 +117,7 @@ impl Loader {
 
     /// Marks `path` as the main file, so that it cannot include itself.
     pub(crate) fn enter_main(&mut self, path: &Path) {
-        self.files
-            .push(fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()));
+        self.files.push(fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()));
     }
 
     /// Reads the text of the main file and the command line.
@@ -204,9 +191,7 @@ impl Loader {
         match (name, values) {
             ("include", [pattern]) => self.include(pattern),
             ("rename-command", [command, new_name]) => {
-                self.config
-                    .renamed
-                    .push(((*command).to_owned(), (*new_name).to_owned()));
+                self.config.renamed.push(((*command).to_owned(), (*new_name).to_owned()));
                 Ok(())
             }
             ("user", [user, rules @ ..]) if self.is_open_default_user(user, rules) => Ok(()),
@@ -235,7 +220,7 @@ impl Loader {
     fn include(&mut self, pattern: &str) -> Result<(), Failure> {
         if !self.may_include {
             return Err(
-                Reason::new("include is only possible from a file or the command line").into(),
+                Reason::new("include is only possible from a file or the command line").into()
             );
         }
         let directory = self.config.get(id::DIR);
@@ -244,12 +229,8 @@ impl Loader {
             if self.files.contains(&canonical) {
                 return Err(Reason(format!("'{}' includes itself", path.display())).into());
             }
-            let text = fs::read(&path).map_err(|error| {
-                Failure::Inside(StartError::Open {
-                    path: path.clone(),
-                    error,
-                })
-            })?;
+            let text = fs::read(&path)
+                .map_err(|error| Failure::Inside(StartError::Open { path: path.clone(), error }))?;
             self.files.push(canonical);
             let result = self.load_from(&text, Some(&path));
             self.files.pop();
@@ -287,14 +268,8 @@ mod tests {
 
     #[test]
     fn several_arguments_or_one_quoted() {
-        assert_eq!(
-            &*load("bind 127.0.0.1 -::1").get(id::BIND),
-            "127.0.0.1 -::1"
-        );
-        assert_eq!(
-            &*load("bind \"127.0.0.1 -::1\"").get(id::BIND),
-            "127.0.0.1 -::1"
-        );
+        assert_eq!(&*load("bind 127.0.0.1 -::1").get(id::BIND), "127.0.0.1 -::1");
+        assert_eq!(&*load("bind \"127.0.0.1 -::1\"").get(id::BIND), "127.0.0.1 -::1");
         assert_eq!(&*load("bind \"\"").get(id::BIND), "");
         let text =
             "client-output-buffer-limit normal 1 1 1\nclient-output-buffer-limit pubsub 2 2 2";
@@ -311,22 +286,14 @@ mod tests {
             ("port 1 2", 1, "wrong number of arguments"),
             ("port abc", 1, "argument couldn't be parsed into an integer"),
             ("port \"abc", 1, "Unbalanced quotes in configuration line"),
-            (
-                "port 99999",
-                1,
-                "argument must be between 0 and 65535 inclusive",
-            ),
+            ("port 99999", 1, "argument must be between 0 and 65535 inclusive"),
             ("include", 1, BAD_DIRECTIVE),
             ("rename-command x", 1, BAD_DIRECTIVE),
             ("user", 1, BAD_DIRECTIVE),
             ("save 1", 1, "Invalid save parameters"),
             ("replicaof a b", 1, "Invalid master port"),
             ("replicaof a", 1, "wrong number of arguments"),
-            (
-                "unixsocketperm 999",
-                1,
-                "argument couldn't be parsed as an octal number",
-            ),
+            ("unixsocketperm 999", 1, "argument couldn't be parsed as an octal number"),
         ] {
             assert_eq!(reason(text), (number, expected.to_owned()), "{text}");
         }
@@ -339,26 +306,11 @@ mod tests {
         );
         load("appendfsync always\nrepl-backlog-size 2mb\nrdbcompression no");
         for (line, lacks) in [
-            (
-                "appendonly YES",
-                "'appendonly yes': this version of Ebb has no append-only file yet",
-            ),
-            (
-                "save 3600 1",
-                "'save 3600 1': this version of Ebb has no snapshots yet",
-            ),
-            (
-                "slaveof h 1",
-                "'slaveof h 1': this version of Ebb has no replication yet",
-            ),
-            (
-                "loadmodule /x",
-                "'loadmodule /x': this version of Ebb has no modules yet",
-            ),
-            (
-                "user a on",
-                "'user a on': this version of Ebb has no access control lists yet",
-            ),
+            ("appendonly YES", "'appendonly yes': this version of Ebb has no append-only file yet"),
+            ("save 3600 1", "'save 3600 1': this version of Ebb has no snapshots yet"),
+            ("slaveof h 1", "'slaveof h 1': this version of Ebb has no replication yet"),
+            ("loadmodule /x", "'loadmodule /x': this version of Ebb has no modules yet"),
+            ("user a on", "'user a on': this version of Ebb has no access control lists yet"),
         ] {
             assert_eq!(reason(line).1, lacks);
         }
@@ -374,15 +326,9 @@ mod tests {
             "user other on nopass ~* &* +@all",
             "user default on #c8687a08 ~* &* +@all",
         ] {
-            assert!(
-                reason(refused).1.ends_with("no access control lists yet"),
-                "{refused}"
-            );
+            assert!(reason(refused).1.ends_with("no access control lists yet"), "{refused}");
         }
-        assert_eq!(
-            reason("requirepass x\nuser default on nopass ~* &* +@all").0,
-            2
-        );
+        assert_eq!(reason("requirepass x\nuser default on nopass ~* &* +@all").0, 2);
     }
 
     #[test]
@@ -402,10 +348,7 @@ mod tests {
     fn renamed_commands_are_kept_and_hz_is_clamped() {
         let config = load("rename-command FLUSHALL \"\"\nrename-command keys k2\nhz 5000");
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-        assert_eq!(
-            config.renamed_commands(),
-            [pair("FLUSHALL", ""), pair("keys", "k2")]
-        );
+        assert_eq!(config.renamed_commands(), [pair("FLUSHALL", ""), pair("keys", "k2")]);
         assert_eq!(config.get(id::HZ), 500);
         assert_eq!(&*config.text(id::HZ.id()), "500");
     }

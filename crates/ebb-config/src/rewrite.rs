@@ -124,12 +124,8 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn read(text: &'a [u8]) -> Self {
-        let mut read = Lines {
-            lines: Vec::new(),
-            places: HashMap::new(),
-            signed: false,
-            include: false,
-        };
+        let mut read =
+            Lines { lines: Vec::new(), places: HashMap::new(), signed: false, include: false };
         let text = text.strip_suffix(b"\n").unwrap_or(text);
         if text.is_empty() {
             return read;
@@ -145,12 +141,7 @@ impl<'a> Lines<'a> {
     }
 
     fn line(&mut self, text: &'a [u8], place: usize) -> Line<'a> {
-        let mut line = Line {
-            text,
-            directive: None,
-            values: Vec::new(),
-            place,
-        };
+        let mut line = Line { text, directive: None, values: Vec::new(), place };
         let trimmed = grammar::trim(text);
         self.signed |= trimmed == SIGNATURE.as_bytes();
         if trimmed.is_empty() || trimmed[0] == b'#' {
@@ -173,8 +164,7 @@ impl<'a> Lines<'a> {
     }
 
     fn is_last(&self, line: &Line<'_>) -> bool {
-        line.directive
-            .is_none_or(|(id, _)| self.places[&id].last() == Some(&line.place))
+        line.directive.is_none_or(|(id, _)| self.places[&id].last() == Some(&line.place))
     }
 
     /// What the lines of a directive say; `None` if one of them cannot be read.
@@ -182,16 +172,8 @@ impl<'a> Lines<'a> {
         let row = id.directive();
         let mut value = config.default_of(id);
         for (index, place) in self.places[&id].iter().enumerate() {
-            let current = if row.appends && index == 0 {
-                ""
-            } else {
-                value.text.as_str()
-            };
-            let values: Vec<&str> = self.lines[*place]
-                .values
-                .iter()
-                .map(String::as_str)
-                .collect();
+            let current = if row.appends && index == 0 { "" } else { value.text.as_str() };
+            let values: Vec<&str> = self.lines[*place].values.iter().map(String::as_str).collect();
             let read = match values.as_slice() {
                 [one] => row.read_text(current, one),
                 several => row.read(current, several),
@@ -224,18 +206,9 @@ fn write_directive(text: &mut Vec<u8>, config: &Config, id: Id, name: &str) {
 fn write_buffer_limits(text: &mut Vec<u8>, value: &str, name: &str) {
     let words: Vec<&str> = value.split(' ').collect();
     for group in words.chunks_exact(4) {
-        let class = if group[0] == "slave" {
-            "replica"
-        } else {
-            group[0]
-        };
+        let class = if group[0] == "slave" { "replica" } else { group[0] };
         let bytes = |word: &str| word.parse().map_or_else(|_| word.to_owned(), show_memory);
-        let line = format!(
-            "{name} {class} {} {} {}",
-            bytes(group[1]),
-            bytes(group[2]),
-            group[3]
-        );
+        let line = format!("{name} {class} {} {} {}", bytes(group[1]), bytes(group[2]), group[3]);
         push_line(text, line.as_bytes());
     }
 }
@@ -245,9 +218,7 @@ fn shown(row: &Directive, value: &Parsed) -> Vec<u8> {
     let text = value.text.as_str();
     match row.kind {
         _ if row.name == "replicaof" && text.is_empty() => b"no one".to_vec(),
-        Kind::Integer {
-            unit: Unit::Memory, ..
-        } => show_memory(value.bits).into_bytes(),
+        Kind::Integer { unit: Unit::Memory, .. } => show_memory(value.bits).into_bytes(),
         Kind::Text(_) => grammar::quote(text.as_bytes()),
         Kind::Special(_) if text.is_empty() => b"\"\"".to_vec(),
         // The words of a special value that needs quotes are still found in one quoted argument.
@@ -295,11 +266,7 @@ fn write_through(temporary: &Path, like: &Path, text: &[u8]) -> io::Result<()> {
         _ => {}
     }
     // The file may hold passwords: nobody else reads it, unless the old file's permissions say so.
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(temporary)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
     if let Ok(metadata) = fs::metadata(like) {
         file.set_permissions(metadata.permissions())?;
     }
@@ -323,9 +290,7 @@ pub(crate) mod tests {
         pub(crate) fn new(test: &str) -> Self {
             let path = std::env::temp_dir().join(format!("ebb-config-{test}-{}", process::id()));
             fs::create_dir_all(&path).expect("a writable temporary directory");
-            TestDirectory {
-                path: fs::canonicalize(path).expect("just made"),
-            }
+            TestDirectory { path: fs::canonicalize(path).expect("just made") }
         }
 
         pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
@@ -351,11 +316,7 @@ pub(crate) mod tests {
 
     fn rewritten(config: &Config, old: &str) -> String {
         let new = config.rewritten(old.as_bytes());
-        assert_eq!(
-            config.rewritten(&new),
-            new,
-            "rewriting again changes nothing"
-        );
+        assert_eq!(config.rewritten(&new), new, "rewriting again changes nothing");
         let read = parse_bytes(&new, 2).unwrap_or_else(|error| panic!("{error}"));
         for id in table::ids() {
             assert_eq!(read.text(id), config.text(id), "{} reads back", id.name());
@@ -378,16 +339,10 @@ pub(crate) mod tests {
     fn changed_lines_are_replaced_and_doubles_dropped() {
         let old = "# head\nhz 20\nslave-priority 5\nHZ 30\nport 1\n# tail";
         let config = parse_bytes(old.as_bytes(), 2).expect("valid");
-        assert_eq!(
-            rewritten(&config, old),
-            "# head\nslave-priority 5\nHZ 30\nport 1\n# tail\n"
-        );
+        assert_eq!(rewritten(&config, old), "# head\nslave-priority 5\nHZ 30\nport 1\n# tail\n");
         set(&config, "hz", "40");
         set(&config, "replica-priority", "7");
-        assert_eq!(
-            rewritten(&config, old),
-            "# head\nhz 40\nslave-priority 7\nport 1\n# tail\n"
-        );
+        assert_eq!(rewritten(&config, old), "# head\nhz 40\nslave-priority 7\nport 1\n# tail\n");
     }
 
     #[test]
@@ -402,10 +357,7 @@ pub(crate) mod tests {
         );
         set(&config, "hz", "40");
         set(&config, "commandlog-slow-execution-max-len", "9");
-        assert_eq!(
-            rewritten(&config, &once),
-            format!("{once}hz 40\nslowlog-max-len 9\n")
-        );
+        assert_eq!(rewritten(&config, &once), format!("{once}hz 40\nslowlog-max-len 9\n"));
         set(&config, "maxmemory", "0");
         assert!(rewritten(&config, &once).contains("\nmaxmemory 0\n"));
     }
@@ -431,10 +383,7 @@ pub(crate) mod tests {
         let old = b"include other.conf\nrename-command A B\n";
         let expected =
             "include other.conf\nrename-command A B\n\n# Generated by CONFIG REWRITE\nhz 10\n";
-        assert_eq!(
-            String::from_utf8(config.rewritten(old)).expect("UTF-8"),
-            expected
-        );
+        assert_eq!(String::from_utf8(config.rewritten(old)).expect("UTF-8"), expected);
         assert_eq!(config.rewritten(b"# x\n"), b"# x\n");
     }
 
@@ -459,10 +408,7 @@ pub(crate) mod tests {
             "hz 20\n\n# Generated by CONFIG REWRITE\ntimeout 5\n"
         );
         assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
-        assert_eq!(
-            fs::metadata(&path).expect("there").permissions().mode() & 0o777,
-            0o640
-        );
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o640);
         assert_eq!(
             fs::read_dir(&directory.path).expect("there").count(),
             2,
@@ -471,10 +417,7 @@ pub(crate) mod tests {
 
         config.path = Some(directory.path.join("absent/x.conf"));
         let error = config.rewrite().unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "ERR Rewriting config file: No such file or directory"
-        );
+        assert_eq!(error, "ERR Rewriting config file: No such file or directory");
         assert_eq!(config.get(id::TIMEOUT), 5);
     }
 

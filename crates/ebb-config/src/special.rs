@@ -8,11 +8,7 @@ const BIND_ADDRESSES_MAX: usize = 16;
 
 /// No arguments, or one empty one, is how an empty list is written.
 fn list<'a, 'b>(arguments: &'a [&'b str]) -> &'a [&'b str] {
-    if matches!(arguments, [""]) {
-        &[]
-    } else {
-        arguments
-    }
+    if matches!(arguments, [""]) { &[] } else { arguments }
 }
 
 /// `bind`: addresses, each with an optional `-` that lets it be unavailable.
@@ -32,18 +28,12 @@ pub(crate) fn save(current: &str, arguments: &[&str]) -> Result<String, Reason> 
     }
     let number = |text: &str, min| parse_i64(text).is_some_and(|number| number >= min);
     let valid = pairs.len() % 2 == 0
-        && pairs
-            .chunks(2)
-            .all(|pair| number(pair[0], 1) && number(pair[1], 0));
+        && pairs.chunks(2).all(|pair| number(pair[0], 1) && number(pair[1], 0));
     if !valid {
         return Err(Reason::new("Invalid save parameters"));
     }
     let added = pairs.join(" ");
-    Ok(if current.is_empty() {
-        added
-    } else {
-        format!("{current} {added}")
-    })
+    Ok(if current.is_empty() { added } else { format!("{current} {added}") })
 }
 
 /// The limits of one class of clients on what may wait to be sent to one of them.
@@ -94,11 +84,7 @@ impl OutputBufferLimits {
         let seconds = parse_i64(group[3]).and_then(|seconds| u64::try_from(seconds).ok());
         match (parse_memory(group[1]), parse_memory(group[2]), seconds) {
             (Some(hard_bytes), Some(soft_bytes), Some(soft_seconds)) => {
-                *class = OutputBufferLimit {
-                    hard_bytes,
-                    soft_bytes,
-                    soft_seconds,
-                };
+                *class = OutputBufferLimit { hard_bytes, soft_bytes, soft_seconds };
                 Ok(())
             }
             _ => Err(Reason::new(
@@ -109,10 +95,7 @@ impl OutputBufferLimits {
 
     fn show(&self) -> String {
         let class = |name, limit: &OutputBufferLimit| {
-            format!(
-                "{name} {} {} {}",
-                limit.hard_bytes, limit.soft_bytes, limit.soft_seconds
-            )
+            format!("{name} {} {} {}", limit.hard_bytes, limit.soft_bytes, limit.soft_seconds)
         };
         [
             class("normal", &self.normal),
@@ -127,9 +110,7 @@ impl OutputBufferLimits {
 pub(crate) fn output_buffer_limits(current: &str, arguments: &[&str]) -> Result<String, Reason> {
     let arguments = list(arguments);
     if arguments.len() % 4 != 0 {
-        return Err(Reason::new(
-            "Wrong number of arguments in buffer limit configuration.",
-        ));
+        return Err(Reason::new("Wrong number of arguments in buffer limit configuration."));
     }
     let mut limits = OutputBufferLimits::parse(current);
     for group in arguments.chunks_exact(4) {
@@ -191,9 +172,7 @@ pub(crate) fn percentiles(_: &str, arguments: &[&str]) -> Result<String, Reason>
             .parse()
             .ok()
             .filter(|percentile: &f64| !percentile.is_nan())
-            .ok_or(Reason::new(
-                "Invalid latency-tracking-info-percentiles parameters",
-            ))?;
+            .ok_or(Reason::new("Invalid latency-tracking-info-percentiles parameters"))?;
         if !(0.0..=100.0).contains(&percentile) {
             return Err(Reason::new(
                 "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]",
@@ -224,10 +203,7 @@ pub(crate) fn shutdown_words(_: &str, arguments: &[&str]) -> Result<String, Reas
     const WORDS: [&str; 5] = ["default", "save", "nosave", "now", "force"];
     let mut given = [false; WORDS.len()];
     for argument in arguments.iter().filter(|argument| !argument.is_empty()) {
-        match WORDS
-            .iter()
-            .position(|word| word.eq_ignore_ascii_case(argument))
-        {
+        match WORDS.iter().position(|word| word.eq_ignore_ascii_case(argument)) {
             Some(at) => given[at] = true,
             None => return Err(one_of(&WORDS)),
         }
@@ -236,19 +212,10 @@ pub(crate) fn shutdown_words(_: &str, arguments: &[&str]) -> Result<String, Reas
         return Err(one_of(&WORDS));
     }
     if given[1] && given[2] {
-        return Err(Reason::new(
-            "shutdown options SAVE and NOSAVE can't be used simultaneously",
-        ));
+        return Err(Reason::new("shutdown options SAVE and NOSAVE can't be used simultaneously"));
     }
-    let words: Vec<&str> = (1..WORDS.len())
-        .filter(|at| given[*at])
-        .map(|at| WORDS[at])
-        .collect();
-    Ok(if words.is_empty() {
-        WORDS[0].to_owned()
-    } else {
-        words.join(" ")
-    })
+    let words: Vec<&str> = (1..WORDS.len()).filter(|at| given[*at]).map(|at| WORDS[at]).collect();
+    Ok(if words.is_empty() { WORDS[0].to_owned() } else { words.join(" ") })
 }
 
 /// Any text.
@@ -258,15 +225,8 @@ pub(crate) fn any(_: &str) -> Result<(), Reason> {
 
 /// `proc-title-template`: text with `{variables}`; `{{` is a brace.
 pub(crate) fn title_template(text: &str) -> Result<(), Reason> {
-    const VARIABLES: [&str; 7] = [
-        "title",
-        "listen-addr",
-        "server-mode",
-        "port",
-        "tls-port",
-        "unixsocket",
-        "config-file",
-    ];
+    const VARIABLES: [&str; 7] =
+        ["title", "listen-addr", "server-mode", "port", "tls-port", "unixsocket", "config-file"];
     let wrong = || Reason::new("template format is invalid or contains unknown variables");
     let mut rest = text;
     while let Some(open) = rest.find('{') {
@@ -281,11 +241,7 @@ pub(crate) fn title_template(text: &str) -> Result<(), Reason> {
         }
         rest = &rest[close + 1..];
     }
-    if text.is_empty() {
-        Err(wrong())
-    } else {
-        Ok(())
-    }
+    if text.is_empty() { Err(wrong()) } else { Ok(()) }
 }
 
 /// `dbfilename`: a name, not a path.
@@ -311,9 +267,7 @@ pub(crate) fn append_dirname(text: &str) -> Result<(), Reason> {
 
 fn plain_name(directive: &str, what: &str, text: &str) -> Result<(), Reason> {
     if text.contains('/') {
-        return Err(Reason(format!(
-            "{directive} can't be a path, just a {what}"
-        )));
+        return Err(Reason(format!("{directive} can't be a path, just a {what}")));
     }
     Ok(())
 }
@@ -328,10 +282,7 @@ mod tests {
 
     #[test]
     fn save_lines_add_up() {
-        assert_eq!(
-            save("", &words("3600 1 300 100")).unwrap(),
-            "3600 1 300 100"
-        );
+        assert_eq!(save("", &words("3600 1 300 100")).unwrap(), "3600 1 300 100");
         assert_eq!(save("3600 1", &words("300 100")).unwrap(), "3600 1 300 100");
         assert_eq!(save("3600 1", &[""]).unwrap(), "");
         for wrong in ["1", "1 2 3", "abc 1", "0 1", "10 -1", "  "] {
@@ -384,14 +335,8 @@ mod tests {
 
     #[test]
     fn percentiles_are_short() {
-        assert_eq!(
-            percentiles("", &words("50 99.999 0.1 100")).unwrap(),
-            "50 99.999 0.1 100"
-        );
-        assert_eq!(
-            percentiles("", &words("50.12345678 0")).unwrap(),
-            "50.123457 0"
-        );
+        assert_eq!(percentiles("", &words("50 99.999 0.1 100")).unwrap(), "50 99.999 0.1 100");
+        assert_eq!(percentiles("", &words("50.12345678 0")).unwrap(), "50.123457 0");
         assert_eq!(percentiles("", &[""]).unwrap(), "");
         assert_eq!(percentiles("", &words("50  60")).unwrap(), "50 60");
         for wrong in ["a", "nan"] {
@@ -400,25 +345,14 @@ mod tests {
                 "Invalid latency-tracking-info-percentiles parameters"
             );
         }
-        assert!(
-            percentiles("", &["101"])
-                .unwrap_err()
-                .0
-                .ends_with("[0.0,100.0]")
-        );
+        assert!(percentiles("", &["101"]).unwrap_err().0.ends_with("[0.0,100.0]"));
     }
 
     #[test]
     fn the_other_formats() {
-        assert_eq!(
-            bind("", &words("127.0.0.1 -::1")).unwrap(),
-            "127.0.0.1 -::1"
-        );
+        assert_eq!(bind("", &words("127.0.0.1 -::1")).unwrap(), "127.0.0.1 -::1");
         assert_eq!(bind("", &[""]).unwrap(), "");
-        assert_eq!(
-            bind("", &["h"; 17]).unwrap_err().0,
-            "Too many bind addresses specified."
-        );
+        assert_eq!(bind("", &["h"; 17]).unwrap_err().0, "Too many bind addresses specified.");
         assert_eq!(oom_score_adj_values("", &words("5 2 3")).unwrap(), "5 2 3");
         assert_eq!(
             oom_score_adj_values("", &words("1 2")).unwrap_err().0,
@@ -427,27 +361,15 @@ mod tests {
         assert!(oom_score_adj_values("", &words("1 2 3000")).is_err());
         assert_eq!(replica_of("", &words("NO one")).unwrap(), "");
         assert_eq!(replica_of("", &words("host 6379")).unwrap(), "host 6379");
-        assert_eq!(
-            replica_of("", &words("a b")).unwrap_err().0,
-            "Invalid master port"
-        );
-        assert_eq!(
-            shutdown_words("", &words("SAVE force NOW")).unwrap(),
-            "save now force"
-        );
+        assert_eq!(replica_of("", &words("a b")).unwrap_err().0, "Invalid master port");
+        assert_eq!(shutdown_words("", &words("SAVE force NOW")).unwrap(), "save now force");
         assert_eq!(shutdown_words("", &words("save  now")).unwrap(), "save now");
         assert_eq!(shutdown_words("", &["default"]).unwrap(), "default");
         assert!(
-            shutdown_words("", &words("save nosave"))
-                .unwrap_err()
-                .0
-                .contains("simultaneously")
+            shutdown_words("", &words("save nosave")).unwrap_err().0.contains("simultaneously")
         );
         assert!(
-            shutdown_words("", &[""])
-                .unwrap_err()
-                .0
-                .ends_with("default, save, nosave, now, force")
+            shutdown_words("", &[""]).unwrap_err().0.ends_with("default, save, nosave, now, force")
         );
         for (template, valid) in [
             ("{title} {port}", true),
@@ -462,10 +384,7 @@ mod tests {
             db_filename("a/b").unwrap_err().0,
             "dbfilename can't be a path, just a filename"
         );
-        assert_eq!(
-            append_filename("").unwrap_err().0,
-            "appendfilename can't be empty"
-        );
+        assert_eq!(append_filename("").unwrap_err().0, "appendfilename can't be empty");
         assert!(append_dirname("a/b").is_err());
     }
 }

@@ -89,14 +89,7 @@ impl Value for MemoryOrPercent {
     }
 
     fn fits(kind: &Kind) -> bool {
-        matches!(
-            kind,
-            Kind::Integer {
-                min: -100,
-                unit: crate::value::Unit::MemoryOrPercent,
-                ..
-            }
-        )
+        matches!(kind, Kind::Integer { min: -100, unit: crate::value::Unit::MemoryOrPercent, .. })
     }
 }
 
@@ -123,9 +116,7 @@ pub struct Config {
 /// Without the values: some are secrets, and a configuration ends up in logs.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+        f.debug_struct("Config").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -168,9 +159,7 @@ impl Config {
     /// The percentiles to show for each command.
     pub fn latency_percentiles(&self) -> Vec<f64> {
         let text = self.get(id::LATENCY_TRACKING_INFO_PERCENTILES);
-        text.split_whitespace()
-            .filter_map(|percentile| percentile.parse().ok())
-            .collect()
+        text.split_whitespace().filter_map(|percentile| percentile.parse().ok()).collect()
     }
 
     /// The addresses to listen on. The flag is set for those written with `-`, which may be unavailable.
@@ -201,13 +190,7 @@ impl Config {
 
     /// Puts what the system allows in the place of a number, as for `maxclients` under a limit on open files.
     pub fn resolve_number(&self, key: Key<u32>, value: u32) {
-        self.store(
-            key.id,
-            &Parsed {
-                text: value.to_string(),
-                bits: u64::from(value),
-            },
-        );
+        self.store(key.id, &Parsed { text: value.to_string(), bits: u64::from(value) });
     }
 
     pub(crate) fn store(&self, id: Id, parsed: &Parsed) {
@@ -217,10 +200,7 @@ impl Config {
     }
 
     pub(crate) fn stored(&self, id: Id) -> Parsed {
-        Parsed {
-            text: self.text(id).as_ref().to_owned(),
-            bits: self.slot(id).bits(),
-        }
+        Parsed { text: self.text(id).as_ref().to_owned(), bits: self.slot(id).bits() }
     }
 
     pub(crate) fn mark_changed(&self, id: Id) {
@@ -245,10 +225,7 @@ fn default_of(place: Id, cores: usize) -> Parsed {
     let row = place.directive();
     if place == id::IO_THREADS.id() {
         let threads = cores.clamp(1, IO_THREADS_MAX);
-        return Parsed {
-            text: threads.to_string(),
-            bits: threads as u64,
-        };
+        return Parsed { text: threads.to_string(), bits: threads as u64 };
     }
     // The table's tests read every default, so this cannot fail in a build that passed them.
     row.read_text("", row.default)
@@ -269,17 +246,11 @@ mod tests {
         assert!(config.get(id::PROTECTED_MODE));
         assert_eq!(config.get(id::PROTO_MAX_BULK_LEN), 512 << 20);
         assert_eq!(config.get(id::LOGLEVEL), LogLevel::Notice);
-        assert_eq!(
-            config.get(id::MAXMEMORY_POLICY),
-            MaxmemoryPolicy::Noeviction
-        );
+        assert_eq!(config.get(id::MAXMEMORY_POLICY), MaxmemoryPolicy::Noeviction);
         assert_eq!(config.get(id::LIST_MAX_LISTPACK_SIZE), -2);
         assert_eq!(config.get(id::MAXMEMORY_CLIENTS), MemoryOrPercent::Bytes(0));
         assert_eq!(&*config.get(id::SAVE), "");
-        assert_eq!(
-            config.bind_addresses(),
-            [("*".to_owned(), false), ("::*".to_owned(), true)]
-        );
+        assert_eq!(config.bind_addresses(), [("*".to_owned(), false), ("::*".to_owned(), true)]);
         assert_eq!(config.latency_percentiles(), [50.0, 99.0, 99.9]);
         assert_eq!(config.output_buffer_limits().pubsub.soft_bytes, 8 << 20);
     }

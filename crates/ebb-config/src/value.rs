@@ -92,31 +92,19 @@ fn read_bool(value: &str) -> Result<Parsed, Reason> {
         "no" => false,
         _ => return Err(Reason::new("argument must be 'yes' or 'no'")),
     };
-    Ok(Parsed {
-        text: if on { "yes" } else { "no" }.to_owned(),
-        bits: u64::from(on),
-    })
+    Ok(Parsed { text: if on { "yes" } else { "no" }.to_owned(), bits: u64::from(on) })
 }
 
 fn read_word(value: &str, words: &[&str]) -> Result<Parsed, Reason> {
-    match words
-        .iter()
-        .position(|word| word.eq_ignore_ascii_case(value))
-    {
-        Some(at) => Ok(Parsed {
-            text: words[at].to_owned(),
-            bits: at as u64,
-        }),
+    match words.iter().position(|word| word.eq_ignore_ascii_case(value)) {
+        Some(at) => Ok(Parsed { text: words[at].to_owned(), bits: at as u64 }),
         None => Err(one_of(words)),
     }
 }
 
 /// The reason that lists the words which are allowed.
 pub(crate) fn one_of(words: &[&str]) -> Reason {
-    Reason(format!(
-        "argument(s) must be one of the following: {}",
-        words.join(", ")
-    ))
+    Reason(format!("argument(s) must be one of the following: {}", words.join(", ")))
 }
 
 fn read_integer(value: &str, min: i128, max: i128, unit: Unit) -> Result<Parsed, Reason> {
@@ -135,16 +123,13 @@ fn read_integer(value: &str, min: i128, max: i128, unit: Unit) -> Result<Parsed,
     };
     if number < min || number > max {
         return Err(match unit {
-            Unit::MemoryOrPercent if number < 0 => Reason(format!(
-                "percentage argument must be less or equal to {}",
-                -min
-            )),
-            Unit::Octal => Reason(format!(
-                "argument must be between {min:o} and {max:o} inclusive"
-            )),
-            _ => Reason(format!(
-                "argument must be between {min} and {max} inclusive"
-            )),
+            Unit::MemoryOrPercent if number < 0 => {
+                Reason(format!("percentage argument must be less or equal to {}", -min))
+            }
+            Unit::Octal => {
+                Reason(format!("argument must be between {min:o} and {max:o} inclusive"))
+            }
+            _ => Reason(format!("argument must be between {min} and {max} inclusive")),
         });
     }
     let text = match unit {
@@ -153,17 +138,14 @@ fn read_integer(value: &str, min: i128, max: i128, unit: Unit) -> Result<Parsed,
         _ => number.to_string(),
     };
     // Truncation is the point: the bounds of each row lie inside i64 or u64, and both are kept as 64 bits.
-    Ok(Parsed {
-        text,
-        bits: number as u64,
-    })
+    Ok(Parsed { text, bits: number as u64 })
 }
 
 fn parse_memory_or_percent(value: &str) -> Result<i128, Reason> {
     let parsed = match value.strip_suffix('%') {
-        Some(percent) => parse_i64(percent)
-            .filter(|percent| *percent >= 0)
-            .map(|percent| -i128::from(percent)),
+        Some(percent) => {
+            parse_i64(percent).filter(|percent| *percent >= 0).map(|percent| -i128::from(percent))
+        }
         None => parse_memory(value).map(i128::from),
     };
     parsed.ok_or(Reason::new("argument must be a memory or percent value"))
@@ -190,11 +172,7 @@ pub(crate) fn parse_memory(value: &str) -> Option<u64> {
         "gb" => 1 << 30,
         _ => return None,
     };
-    let number = if digits.is_empty() {
-        0
-    } else {
-        digits.parse().unwrap_or(u64::MAX)
-    };
+    let number = if digits.is_empty() { 0 } else { digits.parse().unwrap_or(u64::MAX) };
     number.checked_mul(factor)
 }
 
@@ -213,9 +191,7 @@ mod tests {
     use super::*;
 
     fn read(kind: Kind, value: &str) -> Result<String, String> {
-        kind.read("", &[value])
-            .map(|parsed| parsed.text)
-            .map_err(|reason| reason.0)
+        kind.read("", &[value]).map(|parsed| parsed.text).map_err(|reason| reason.0)
     }
 
     #[test]
@@ -223,52 +199,29 @@ mod tests {
         assert_eq!(read(Kind::Bool, "YES").as_deref(), Ok("yes"));
         assert_eq!(read(Kind::Bool, "no").as_deref(), Ok("no"));
         for wrong in ["", "maybe", "1"] {
-            assert_eq!(
-                read(Kind::Bool, wrong).unwrap_err(),
-                "argument must be 'yes' or 'no'"
-            );
+            assert_eq!(read(Kind::Bool, wrong).unwrap_err(), "argument must be 'yes' or 'no'");
         }
     }
 
     #[test]
     fn plain_integers_have_one_form() {
-        let kind = Kind::Integer {
-            min: 0,
-            max: 500,
-            unit: Unit::Plain,
-        };
+        let kind = Kind::Integer { min: 0, max: 500, unit: Unit::Plain };
         assert_eq!(read(kind, "10").as_deref(), Ok("10"));
-        for wrong in [
-            "",
-            "x",
-            "+5",
-            "05",
-            " 5",
-            "5 ",
-            "1.5",
-            "0x10",
-            "-0",
-            "99999999999999999999999",
-        ] {
+        for wrong in
+            ["", "x", "+5", "05", " 5", "5 ", "1.5", "0x10", "-0", "99999999999999999999999"]
+        {
             assert_eq!(
                 read(kind, wrong).unwrap_err(),
                 "argument couldn't be parsed into an integer",
                 "{wrong}"
             );
         }
-        assert_eq!(
-            read(kind, "-1").unwrap_err(),
-            "argument must be between 0 and 500 inclusive"
-        );
+        assert_eq!(read(kind, "-1").unwrap_err(), "argument must be between 0 and 500 inclusive");
     }
 
     #[test]
     fn memory_units() {
-        let kind = Kind::Integer {
-            min: 0,
-            max: u64::MAX as i128,
-            unit: Unit::Memory,
-        };
+        let kind = Kind::Integer { min: 0, max: u64::MAX as i128, unit: Unit::Memory };
         for (value, bytes) in [
             ("1GB", "1073741824"),
             ("1k", "1000"),
@@ -283,15 +236,7 @@ mod tests {
         ] {
             assert_eq!(read(kind, value).as_deref(), Ok(bytes), "{value}");
         }
-        for wrong in [
-            "abc",
-            "1xb",
-            "-1",
-            "1.5gb",
-            "100 ",
-            "0x10",
-            "99999999999999999gb",
-        ] {
+        for wrong in ["abc", "1xb", "-1", "1.5gb", "100 ", "0x10", "99999999999999999gb"] {
             assert_eq!(
                 read(kind, wrong).unwrap_err(),
                 "argument must be a memory value",
@@ -305,17 +250,10 @@ mod tests {
 
     #[test]
     fn memory_or_percent() {
-        let kind = Kind::Integer {
-            min: -100,
-            max: i64::MAX as i128,
-            unit: Unit::MemoryOrPercent,
-        };
+        let kind = Kind::Integer { min: -100, max: i64::MAX as i128, unit: Unit::MemoryOrPercent };
         assert_eq!(
             kind.read("", &["10%"]),
-            Ok(Parsed {
-                text: "10%".into(),
-                bits: -10_i64 as u64
-            })
+            Ok(Parsed { text: "10%".into(), bits: -10_i64 as u64 })
         );
         assert_eq!(read(kind, "1kb").as_deref(), Ok("1024"));
         assert_eq!(
@@ -332,41 +270,19 @@ mod tests {
 
     #[test]
     fn octal_and_words() {
-        let kind = Kind::Integer {
-            min: 0,
-            max: 0o777,
-            unit: Unit::Octal,
-        };
-        assert_eq!(
-            kind.read("", &["700"]),
-            Ok(Parsed {
-                text: "700".into(),
-                bits: 0o700
-            })
-        );
+        let kind = Kind::Integer { min: 0, max: 0o777, unit: Unit::Octal };
+        assert_eq!(kind.read("", &["700"]), Ok(Parsed { text: "700".into(), bits: 0o700 }));
         assert_eq!(
             read(kind, "999").unwrap_err(),
             "argument couldn't be parsed as an octal number"
         );
-        assert_eq!(
-            read(kind, "1000").unwrap_err(),
-            "argument must be between 0 and 777 inclusive"
-        );
+        assert_eq!(read(kind, "1000").unwrap_err(), "argument must be between 0 and 777 inclusive");
         let kind = Kind::Word(&["debug", "notice"]);
-        assert_eq!(
-            kind.read("", &["NOTICE"]),
-            Ok(Parsed {
-                text: "notice".into(),
-                bits: 1
-            })
-        );
+        assert_eq!(kind.read("", &["NOTICE"]), Ok(Parsed { text: "notice".into(), bits: 1 }));
         assert_eq!(
             read(kind, "x").unwrap_err(),
             "argument(s) must be one of the following: debug, notice"
         );
-        assert_eq!(
-            kind.read("", &[]).unwrap_err().0,
-            "wrong number of arguments"
-        );
+        assert_eq!(kind.read("", &[]).unwrap_err().0, "wrong number of arguments");
     }
 }

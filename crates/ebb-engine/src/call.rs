@@ -32,18 +32,20 @@ pub(crate) struct Call<'a> {
 /// Runs a command whose shards are held.
 #[allow(clippy::too_many_arguments, reason = "the parts of a worker, each borrowed on its own")]
 pub(crate) fn run(
-    server: &Server,
+    server: &'static Server,
     call: Call<'_>,
     session: &mut Session,
-    locks: &mut Locks<'_>,
+    locks: &mut Locks<'static>,
     journal: &mut Journal,
     random: &mut SmallRng,
-    recorder: &mut Recorder<'_>,
+    recorder: &mut Recorder,
     reply: &mut Reply,
 ) {
     let mark = reply.mark();
     let spec = call.command.spec;
-    if server.has_monitors() && !spec.flags.has(Flags::SKIP_MONITOR) && !spec.flags.has(Flags::ADMIN)
+    if server.has_monitors()
+        && !spec.flags.has(Flags::SKIP_MONITOR)
+        && !spec.flags.has(Flags::ADMIN)
     {
         monitor::feed(server, session, call.args);
     }
@@ -75,8 +77,8 @@ pub(crate) fn run(
 }
 
 /// Measures the commands of a worker.
-pub(crate) struct Recorder<'s> {
-    server: &'s Server,
+pub(crate) struct Recorder {
+    server: &'static Server,
     worker: usize,
     clock: quanta::Clock,
     /// When the last command ended, and the next began.
@@ -92,8 +94,8 @@ fn limit(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(u64::MAX)
 }
 
-impl<'s> Recorder<'s> {
-    pub(crate) fn new(server: &'s Server, worker: usize) -> Recorder<'s> {
+impl Recorder {
+    pub(crate) fn new(server: &'static Server, worker: usize) -> Recorder {
         Recorder {
             server,
             worker,
@@ -203,7 +205,7 @@ impl<'s> Recorder<'s> {
         let ran = self.samples.iter().filter(|sample| sample.outcome != Outcome::Rejected).count();
         counters.commands.fetch_add(ran as u64, Ordering::Relaxed);
         let take = |count: &mut u64| std::mem::take(count);
-        let mut add = |counter: &std::sync::atomic::AtomicU64, count: &mut u64| {
+        let add = |counter: &std::sync::atomic::AtomicU64, count: &mut u64| {
             if *count != 0 {
                 counter.fetch_add(take(count), Ordering::Relaxed);
             }

@@ -30,9 +30,9 @@ pub struct Context<'a> {
     /// What is answered.
     pub reply: &'a mut Reply,
     /// The server.
-    pub server: &'a Server,
+    pub server: &'static Server,
     /// The shards that are held.
-    pub locks: &'a mut Locks<'a>,
+    pub locks: &'a mut Locks<'static>,
     /// Milliseconds since 1970, the same during one command.
     pub now_ms: i64,
     /// Random numbers.

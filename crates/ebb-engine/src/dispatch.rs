@@ -57,11 +57,11 @@ pub enum Progress {
 }
 
 /// Runs batches, one worker's.
-pub struct Executor<'s> {
-    server: &'s Server,
+pub struct Executor {
+    server: &'static Server,
     journal: Journal,
     random: SmallRng,
-    recorder: Recorder<'s>,
+    recorder: Recorder,
 }
 
 /// A request with what was found out about it ahead of its run.
@@ -72,9 +72,9 @@ struct Prepared {
     hashed: Option<(usize, u64)>,
 }
 
-impl<'s> Executor<'s> {
+impl Executor {
     /// The executor of a worker.
-    pub fn new(server: &'s Server, worker: usize) -> Executor<'s> {
+    pub fn new(server: &'static Server, worker: usize) -> Executor {
         Executor {
             server,
             journal: Journal::default(),
@@ -128,7 +128,7 @@ impl<'s> Executor<'s> {
         session: &Session,
         batch: &Batch<'_>,
         requests: &[Request],
-        locks: &mut Locks<'_>,
+        locks: &mut Locks<'static>,
         prepared: &mut [Prepared; AHEAD],
     ) {
         let keyspace = &self.server.keyspace;
@@ -165,18 +165,18 @@ fn shared_args(shared: &[(usize, Shared)], range: std::ops::Range<usize>) -> Vec
 }
 
 /// One request on its way.
-struct Run<'r, 'a, 's> {
-    executor: &'r mut Executor<'s>,
+struct Run<'r, 'a> {
+    executor: &'r mut Executor,
     session: &'r mut Session,
     args: &'a [&'a [u8]],
     shared: Vec<(usize, Shared)>,
     bytes: usize,
-    locks: &'r mut Locks<'s>,
+    locks: &'r mut Locks<'static>,
     now_ms: i64,
 }
 
-impl Run<'_, '_, '_> {
-    fn server(&self) -> &Server {
+impl Run<'_, '_> {
+    fn server(&self) -> &'static Server {
         self.executor.server
     }
 
@@ -265,7 +265,8 @@ impl Run<'_, '_, '_> {
             self.locks.hold_set(&mut shards);
         } else if !command.spec.keys.is_empty() {
             let mut shards = Vec::with_capacity(args.len());
-            let collect = |at: usize, _| shards.push(keyspace.shard_of(keyspace.hasher().hash(args[at])));
+            let collect =
+                |at: usize, _| shards.push(keyspace.shard_of(keyspace.hasher().hash(args[at])));
             // Arguments that name no keys are the command's to refuse; it touches none then.
             let _ = command.spec.each_key(args, collect);
             self.locks.hold_set(&mut shards);
@@ -273,12 +274,7 @@ impl Run<'_, '_, '_> {
         Ok(())
     }
 
-    fn call(
-        &mut self,
-        command: &'static Command,
-        hashed: Option<(usize, u64)>,
-        reply: &mut Reply,
-    ) {
+    fn call(&mut self, command: &'static Command, hashed: Option<(usize, u64)>, reply: &mut Reply) {
         let call = call::Call {
             command,
             args: self.args,
@@ -327,7 +323,16 @@ impl Run<'_, '_, '_> {
                         bytes: 0,
                         now_ms: self.now_ms,
                     };
-                    call::run(server, call, self.session, self.locks, journal, random, recorder, reply);
+                    call::run(
+                        server,
+                        call,
+                        self.session,
+                        self.locks,
+                        journal,
+                        random,
+                        recorder,
+                        reply,
+                    );
                 }
                 false
             }
@@ -367,7 +372,8 @@ impl Run<'_, '_, '_> {
         }
         if flags.has(Flags::DENYOOM) || command.name == "exec" {
             let queued_deny = || {
-                let queue = self.session.transaction.iter().flat_map(|transaction| &transaction.queue);
+                let queue =
+                    self.session.transaction.iter().flat_map(|transaction| &transaction.queue);
                 queue.into_iter().any(|queued| queued.command.spec.flags.has(Flags::DENYOOM))
             };
             if self.server().is_over_limit() && (flags.has(Flags::DENYOOM) || queued_deny()) {

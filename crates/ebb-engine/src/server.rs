@@ -1,7 +1,8 @@
 //! What all threads of a server share.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ebb_config::{Config, id};
@@ -112,7 +113,7 @@ pub struct CpuTimes {
     pub user_children: u64,
 }
 
-/// Everything that is shared.
+/// Everything that is shared. It is made once and lives as long as the process.
 pub struct Server {
     /// The configuration.
     pub config: Config,
@@ -339,6 +340,3 @@ impl Server {
         self.stopping.load(Ordering::Acquire)
     }
 }
-
-/// A shared server.
-pub type ServerRef = Arc<Server>;

@@ -114,9 +114,8 @@ impl CommandTable {
         if command.subcommands.is_empty() || args.len() < 2 {
             return Resolved::Command(command);
         }
-        let is_named = |sub: &&&'static Command| {
-            sub.spec.name.as_bytes().eq_ignore_ascii_case(args[1])
-        };
+        let is_named =
+            |sub: &&&'static Command| sub.spec.name.as_bytes().eq_ignore_ascii_case(args[1]);
         match command.subcommands.iter().find(is_named) {
             Some(sub) => Resolved::Command(sub),
             None => Resolved::UnknownSubcommand(command),
@@ -202,7 +201,9 @@ mod tests {
         assert_eq!(table.find(b"gEt").unwrap().name, "get");
         assert!(table.find(b"ge").is_none());
         assert!(table.find(b"").is_none());
-        assert!(matches!(table.resolve(&[b"CONFIG", b"GET"]), Resolved::Command(c) if c.name == "config|get"));
+        assert!(
+            matches!(table.resolve(&[b"CONFIG", b"GET"]), Resolved::Command(c) if c.name == "config|get")
+        );
         assert!(matches!(table.resolve(&[b"config", b"x"]), Resolved::UnknownSubcommand(_)));
         assert_eq!(table.by_full_name(b"Config|Get").unwrap().name, "config|get");
     }

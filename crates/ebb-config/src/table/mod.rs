@@ -75,9 +75,7 @@ const ULONG_MAX: i128 = u64::MAX as i128;
 static TABLE: LazyLock<Vec<Directive>> = LazyLock::new(|| GROUPS.concat());
 
 static NAMES: LazyLock<HashMap<&'static str, Id>> = LazyLock::new(|| {
-    ids()
-        .flat_map(|id| id.directive().names().map(move |name| (name, id)))
-        .collect()
+    ids().flat_map(|id| id.directive().names().map(move |name| (name, id))).collect()
 });
 
 /// The row of a directive.
@@ -93,9 +91,7 @@ pub fn ids() -> impl Iterator<Item = Id> {
 /// Finds a directive by its name or an alias, in any case. Also gives the name in lower case.
 pub fn find(name: &str) -> Option<(Id, &'static str)> {
     let name = name.to_ascii_lowercase();
-    NAMES
-        .get_key_value(name.as_str())
-        .map(|(name, id)| (*id, *name))
+    NAMES.get_key_value(name.as_str()).map(|(name, id)| (*id, *name))
 }
 
 #[cfg(test)]
@@ -134,11 +130,7 @@ mod tests {
             assert_eq!(name, name.to_ascii_lowercase());
         }
         for row in TABLE.iter() {
-            assert!(
-                row.names().any(|name| name == row.rewritten_as),
-                "{}",
-                row.name
-            );
+            assert!(row.names().any(|name| name == row.rewritten_as), "{}", row.name);
         }
         assert_eq!(TABLE.len(), tls::END);
         assert!(TABLE.len() < usize::from(u16::MAX));
