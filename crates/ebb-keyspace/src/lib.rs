@@ -109,6 +109,17 @@ impl Shard {
         &mut self.dbs
     }
 
+    /// Deletes keys of a database that are due, at most `limit` records' worth, and marks
+    /// the transactions that watch them.
+    pub fn expire_step(&mut self, db: usize, now_ms: i64, limit: usize) -> ExpireStep {
+        let watch = &self.watch;
+        self.dbs[db].expire_step(now_ms, limit, |key| {
+            if !watch.is_empty() {
+                watch.touch(db, key);
+            }
+        })
+    }
+
     /// Where new entries are allocated.
     pub fn arena(&self) -> ArenaId {
         self.data

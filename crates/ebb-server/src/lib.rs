@@ -1,1 +1,21 @@
-//! Workers, connections, listeners and maintenance.
+//! Workers, connections, listeners and maintenance: the engine with sockets and time.
+//!
+//! - [`start`] binds the sockets, starts the threads and waits for the end.
+//! - `worker` is an event loop that owns connections; `connection` reads, runs and writes.
+//! - `maintenance` expires keys, frees what was detached, and measures.
+//! - `process` is what a daemon does: pid file, signals, supervision.
+//!
+//! Absent on purpose: what commands mean.
+
+mod apply;
+mod connection;
+mod io;
+mod listener;
+pub mod logging;
+mod maintenance;
+mod output;
+pub mod process;
+mod startup;
+mod worker;
+
+pub use startup::{Allocator, start};

@@ -1,0 +1,41 @@
+//! What a changed directive does to the running process.
+
+use ebb_config::{Config, id};
+use ebb_engine::Server;
+
+use crate::{listener, logging, process, worker};
+
+/// Applies a directive whose new value is stored already. The text of an error ends the
+/// reply of CONFIG SET.
+pub(crate) fn apply(server: &Server, name: &str) -> Result<(), String> {
+    let config: &Config = &server.config;
+    match name {
+        "port" | "bind" | "tcp-backlog" => relisten(server),
+        "maxclients" => {
+            let wanted: u32 = config.get(id::MAXCLIENTS);
+            process::adjust_open_files(config);
+            let possible: u32 = config.get(id::MAXCLIENTS);
+            if possible < wanted {
+                let text = "The operating system is not able to handle the specified number of \
+                            clients, try with";
+                return Err(format!("{text} {possible}"));
+            }
+            Ok(())
+        }
+        "loglevel" => {
+            logging::set_level(config.get(id::LOGLEVEL));
+            Ok(())
+        }
+        "dir" => process::enter_directory(config),
+        _ => Ok(()),
+    }
+}
+
+fn relisten(server: &Server) -> Result<(), String> {
+    let listeners = listener::bind(&server.config).map_err(|error| {
+        tracing::warn!("{error}");
+        "Unable to listen on this port. Check server logs.".to_owned()
+    })?;
+    worker::replace_listeners(server, listeners);
+    Ok(())
+}

@@ -1,0 +1,553 @@
+//! One connection: reads, parses, runs and writes.
+//!
+//! Input is read into a buffer that the worker lends; a connection keeps bytes of its own
+//! only while a command is incomplete. A large argument is read straight into the block in
+//! which it will stay. Replies are written at once; what the socket does not take waits in
+//! an [`Output`].
+
+use std::io::{self, Read, Write};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use ebb_config::{OutputBufferLimit, id};
+use ebb_engine::{Batch, Executor, Progress as Ran, Reply, Request, Server, Session};
+use ebb_heap::ArenaId;
+use ebb_keyspace::Shared;
+use ebb_resp::{Arg, Limits, Progress, ProtocolError, RequestParser};
+use mio::net::{TcpStream, UnixStream};
+
+use crate::output::{Output, is_transient};
+
+/// A buffer for input that a worker lends to one connection after the other.
+pub(crate) const READ_BYTES: usize = 64 * 1024;
+/// A connection that waits for the rest of a command reads at least this much at a time.
+const PENDING_READ_BYTES: usize = 16 * 1024;
+/// Arguments from here on are read into their final place.
+const EXTERNAL_BULK_MIN: usize = 32 * 1024;
+/// Requests run before others get their turn.
+const BATCH_MAX: usize = 512;
+/// A reply buffer keeps at most this much between batches.
+const REPLY_KEEP: usize = 256 * 1024;
+
+/// The socket, of either kind.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(socket) => socket.read(buffer),
+            Socket::Unix(socket) => socket.read(buffer),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(socket) => socket.write(bytes),
+            Socket::Unix(socket) => socket.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(socket) => socket.write_vectored(slices),
+            Socket::Unix(socket) => socket.write_vectored(slices),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A large argument that is being read.
+#[derive(Debug)]
+struct Filling {
+    index: u32,
+    value: Shared,
+    filled: usize,
+}
+
+/// What a connection needs from its worker.
+pub(crate) struct Tools<'w> {
+    pub(crate) server: &'static Server,
+    pub(crate) executor: &'w mut Executor,
+    pub(crate) buffer: &'w mut [u8],
+    pub(crate) reply: &'w mut Reply,
+    pub(crate) arena: ArenaId,
+}
+
+/// What becomes of a connection after an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It waits for its next event.
+    Wait,
+    /// It has more to read or to run, after the others had their turn.
+    Again,
+    /// It is over.
+    Close,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) socket: Socket,
+    pub(crate) session: Session,
+    parser: RequestParser,
+    /// Input from the first byte of an incomplete command on.
+    pending: Vec<u8>,
+    /// Arguments of the incomplete command.
+    args: Vec<Arg>,
+    /// Its large arguments that are complete.
+    externals: Vec<Shared>,
+    filling: Option<Filling>,
+    /// The first request of `pending` is parsed (it has large arguments) but had to wait.
+    held: Option<Parsed>,
+    pub(crate) output: Output,
+    /// Whether the socket is watched for room to write.
+    pub(crate) watches_writable: bool,
+    /// Held back by CLIENT PAUSE.
+    pub(crate) paused: bool,
+    over_soft_limit_since: Option<Instant>,
+}
+
+/// A whole request in a buffer.
+#[derive(Debug, Clone)]
+struct Parsed {
+    request: Request,
+    /// Where it begins and ends in the buffer.
+    start: usize,
+    end: usize,
+    /// Its arguments among all that were parsed.
+    args: std::ops::Range<usize>,
+}
+
+/// How much of its input a connection is done with.
+struct Consumed {
+    /// Everything before this.
+    upto: usize,
+    /// Behind it, the part that was moved to a large argument's place.
+    cut: std::ops::Range<usize>,
+    fate: Fate,
+}
+
+/// Why parsing stopped.
+enum Stop {
+    /// All is parsed, or the rest of a command is missing.
+    Dry,
+    /// Enough for one batch.
+    Full,
+    /// The command that begins here has a large argument to be filled.
+    Bulk { index: u32, len: usize, offset: usize },
+    /// The input breaks the protocol.
+    Broken(ProtocolError),
+}
+
+impl Connection {
+    pub(crate) fn new(socket: Socket, session: Session) -> Connection {
+        Connection {
+            socket,
+            session,
+            parser: RequestParser::new(),
+            pending: Vec::new(),
+            args: Vec::new(),
+            externals: Vec::new(),
+            filling: None,
+            held: None,
+            output: Output::default(),
+            watches_writable: false,
+            paused: false,
+            over_soft_limit_since: None,
+        }
+    }
+
+    /// Bytes that it holds in buffers.
+    pub(crate) fn buffer_bytes(&self) -> usize {
+        let externals: usize = self.externals.iter().map(|value| value.len()).sum();
+        self.pending.capacity() + externals + self.output.len()
+    }
+
+    /// The socket can be read.
+    pub(crate) fn readable(&mut self, tools: &mut Tools<'_>) -> Fate {
+        if self.paused {
+            return Fate::Wait;
+        }
+        match self.read(tools) {
+            Ok(fate) => fate,
+            Err(error) if is_transient(&error) => Fate::Wait,
+            Err(_) => Fate::Close,
+        }
+    }
+
+    fn read(&mut self, tools: &mut Tools<'_>) -> io::Result<Fate> {
+        tools.server.counters.reads.fetch_add(1, Ordering::Relaxed);
+        if self.filling.is_some() {
+            return self.fill(tools);
+        }
+        if self.pending.is_empty() {
+            let buffer = std::mem::take(&mut tools.buffer);
+            let result = self.socket.read(buffer);
+            let fate = result.map(|len| {
+                self.count_in(tools, len);
+                let Consumed { upto, cut, fate } = self.consume(tools, &buffer[..len]);
+                if upto < len {
+                    self.pending.extend_from_slice(&buffer[upto..cut.start.max(upto)]);
+                    self.pending.extend_from_slice(&buffer[cut.end.max(upto)..len]);
+                }
+                after_read(fate, len, buffer.len())
+            });
+            tools.buffer = buffer;
+            return fate;
+        }
+        let old = self.pending.len();
+        let room = PENDING_READ_BYTES.max(old.min(READ_BYTES));
+        self.pending.resize(old + room, 0);
+        let result = self.socket.read(&mut self.pending[old..]);
+        self.pending.truncate(old + result.as_ref().map_or(0, |len| *len));
+        let len = result?;
+        self.count_in(tools, len);
+        if self.pending.len() as u64 > tools.server.config.get(id::CLIENT_QUERY_BUFFER_LIMIT) {
+            tools.server.counters.query_buffer_limit_disconnections.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!("Closing client {} that reached max query buffer length", self.session.id());
+            return Ok(Fate::Close);
+        }
+        let fate = self.run_pending(tools);
+        Ok(after_read(fate, len, room))
+    }
+
+    /// Runs what is in `pending`.
+    fn run_pending(&mut self, tools: &mut Tools<'_>) -> Fate {
+        let mut pending = std::mem::take(&mut self.pending);
+        let Consumed { upto, cut, fate } = self.consume(tools, &pending);
+        pending.drain(cut);
+        pending.drain(..upto);
+        self.pending = pending;
+        fate
+    }
+
+    fn count_in(&mut self, tools: &Tools<'_>, len: usize) {
+        tools.server.counters.net_in.fetch_add(len as u64, Ordering::Relaxed);
+        self.session.client.figures.net_in.fetch_add(len as u64, Ordering::Relaxed);
+    }
+
+    /// Reads more of a large argument into its place.
+    fn fill(&mut self, tools: &mut Tools<'_>) -> io::Result<Fate> {
+        let Some(filling) = &mut self.filling else { return Ok(Fate::Wait) };
+        let Some(bytes) = filling.value.get_mut() else { return Ok(Fate::Close) };
+        let room = &mut bytes[filling.filled..];
+        let wanted = room.len();
+        let len = self.socket.read(room)?;
+        filling.filled += len;
+        self.count_in(tools, len);
+        if len == 0 {
+            return Ok(Fate::Close);
+        }
+        if len < wanted {
+            return Ok(Fate::Wait);
+        }
+        self.finish_filling();
+        Ok(Fate::Again)
+    }
+
+    fn finish_filling(&mut self) {
+        if let Some(filling) = self.filling.take() {
+            self.parser.external_done(filling.index);
+            self.externals.push(filling.value);
+        }
+    }
+
+    /// Parses and runs input, as far as it is complete.
+    fn consume(&mut self, tools: &mut Tools<'_>, input: &[u8]) -> Consumed {
+        let mut at = 0;
+        let end = |upto, fate| Consumed { upto, cut: upto..upto, fate };
+        if let Some(held) = self.held.take() {
+            at = held.end;
+            if let Ran::Paused(_) = self.run(tools, input, &[held]) {
+                return end(0, Fate::Wait);
+            }
+        }
+        loop {
+            // Asked anew each time: a batch may authenticate the client or change the limit.
+            let limits = Limits {
+                max_bulk_len: tools.server.config.get(id::PROTO_MAX_BULK_LEN) as usize,
+                external_bulk_min: EXTERNAL_BULK_MIN,
+                authenticated: self.session.authenticated,
+                ..Limits::default()
+            };
+            let (parsed, stop, parsed_end) = self.parse(&input[at..], &limits);
+            match self.run(tools, &input[at..], &parsed) {
+                Ran::Done => {}
+                Ran::Paused(count) => {
+                    let fate = self.send(tools);
+                    return end(at + parsed[count].start, fate);
+                }
+                Ran::Close(_) => {
+                    self.send(tools);
+                    return end(input.len(), self.fate_when_closing());
+                }
+            }
+            at += parsed_end;
+            match stop {
+                Stop::Dry => return end(at, self.send(tools)),
+                Stop::Full => match self.send(tools) {
+                    Fate::Wait => {}
+                    fate => return end(at, fate),
+                },
+                Stop::Bulk { index, len, offset } => {
+                    let sent = self.send(tools);
+                    let payload = at + offset;
+                    let Some(filled) = self.begin_filling(tools, &input[payload..], index, len)
+                    else {
+                        return end(at, Fate::Close);
+                    };
+                    let fate = match sent {
+                        Fate::Wait if filled == len => Fate::Again,
+                        fate => fate,
+                    };
+                    return Consumed { upto: at, cut: payload..payload + filled, fate };
+                }
+                Stop::Broken(error) => {
+                    self.break_off(tools, error);
+                    return end(input.len(), self.fate_when_closing());
+                }
+            }
+        }
+    }
+
+    /// A connection that is to be closed waits until its last replies are sent.
+    fn fate_when_closing(&mut self) -> Fate {
+        self.session.close_after_reply = true;
+        self.session.client.figures.closing.store(true, Ordering::Relaxed);
+        if self.output.is_empty() { Fate::Close } else { Fate::Wait }
+    }
+
+    /// Finds whole requests. Also answers how many bytes they and blank lines take.
+    fn parse(&mut self, input: &[u8], limits: &Limits) -> (Vec<Parsed>, Stop, usize) {
+        let mut parsed = Vec::new();
+        let mut at = 0;
+        let mut first = 0;
+        loop {
+            if parsed.len() == BATCH_MAX || !self.externals.is_empty() && !parsed.is_empty() {
+                return (parsed, Stop::Full, at);
+            }
+            match self.parser.parse(&input[at..], limits, &mut self.args) {
+                Ok(Progress::Command { consumed }) => {
+                    let external: usize = self.externals.iter().map(|value| value.len()).sum();
+                    let args = first..self.args.len();
+                    let bytes = consumed + external;
+                    let request = Request { first, count: args.len(), bytes };
+                    parsed.push(Parsed { request, start: at, end: at + consumed, args });
+                    first = self.args.len();
+                    at += consumed;
+                }
+                Ok(Progress::Empty { consumed }) => at += consumed,
+                Ok(Progress::Incomplete) => return (parsed, Stop::Dry, at),
+                Ok(Progress::NeedBulk { index, len, offset }) => {
+                    return (parsed, Stop::Bulk { index, len, offset }, at);
+                }
+                Err(error) => return (parsed, Stop::Broken(error), at),
+            }
+        }
+    }
+
+    /// Runs parsed requests.
+    fn run(&mut self, tools: &mut Tools<'_>, input: &[u8], parsed: &[Parsed]) -> Ran {
+        let Some(last) = parsed.last() else { return Ran::Done };
+        let whole = last.args.end;
+        let scratch = self.parser.scratch();
+        let mut args: Vec<&[u8]> = Vec::with_capacity(whole);
+        let mut shared = Vec::new();
+        for Parsed { start, args: range, .. } in parsed {
+            for arg in &self.args[range.clone()] {
+                args.push(match *arg {
+                    Arg::Inline { start: from, len } => {
+                        let from = start + from as usize;
+                        &input[from..from + len as usize]
+                    }
+                    Arg::Scratch { start, len } => &scratch[start as usize..][..len as usize],
+                    Arg::External(index) => {
+                        let value = &self.externals[index as usize];
+                        shared.push((args.len(), value.clone()));
+                        value
+                    }
+                });
+            }
+        }
+        let requests = parsed.iter().map(|parsed| parsed.request).collect();
+        let batch = Batch { args, requests, shared };
+        let ran = tools.executor.run(&mut self.session, &batch, tools.reply);
+        drop(batch);
+        match ran {
+            Ran::Paused(count) => {
+                self.hold_back(&parsed[count]);
+                self.update_figures(count);
+            }
+            Ran::Done | Ran::Close(_) => {
+                self.args.drain(..whole);
+                self.externals.clear();
+                if self.args.is_empty() {
+                    self.parser.clear_scratch();
+                }
+                self.update_figures(parsed.len());
+            }
+        }
+        ran
+    }
+
+    /// CLIENT PAUSE holds this request back: it and the rest stay in `pending`. A request
+    /// with large arguments stays parsed; others are parsed again.
+    fn hold_back(&mut self, waiting: &Parsed) {
+        self.paused = true;
+        self.session.client.figures.paused.store(true, Ordering::Relaxed);
+        if self.externals.is_empty() {
+            self.parser.reset();
+            self.args.clear();
+        } else {
+            self.held = Some(waiting.clone());
+        }
+    }
+
+    fn update_figures(&self, commands: usize) {
+        let session = &self.session;
+        let figures = &session.client.figures;
+        figures.commands.fetch_add(commands as u64, Ordering::Relaxed);
+        figures.last_active_ms.store(ebb_engine::unix_ms(), Ordering::Relaxed);
+        figures.db.store(session.db, Ordering::Relaxed);
+        let queued = session.transaction.as_ref().map_or(-1, |t| t.queue.len() as i64);
+        figures.multi.store(queued, Ordering::Relaxed);
+        figures.in_multi.store(queued >= 0, Ordering::Relaxed);
+        figures.watch.store(session.watched.len(), Ordering::Relaxed);
+        let protocol = if session.protocol == ebb_resp::Protocol::Resp3 { 3 } else { 2 };
+        figures.protocol.store(protocol, Ordering::Relaxed);
+        figures.query_buffer.store(self.pending.len(), Ordering::Relaxed);
+    }
+
+    /// Allocates the place of a large argument and copies what has come of it there; how
+    /// much that is, or `None` if there is no memory.
+    fn begin_filling(
+        &mut self,
+        tools: &Tools<'_>,
+        arrived: &[u8],
+        index: u32,
+        len: usize,
+    ) -> Option<usize> {
+        let Ok(mut value) = Shared::allocate(tools.arena, len, len) else {
+            tracing::warn!("Closing client {}: no memory for an argument", self.session.id());
+            return None;
+        };
+        let filled = arrived.len().min(len);
+        value.get_mut()?[..filled].copy_from_slice(&arrived[..filled]);
+        self.filling = Some(Filling { index, value, filled });
+        if filled == len {
+            self.finish_filling();
+        }
+        Some(filled)
+    }
+
+    /// Goes on with input that is here already: after a pause, or a turn of the others.
+    pub(crate) fn resume(&mut self, tools: &mut Tools<'_>) -> Fate {
+        if self.paused {
+            self.paused = false;
+            self.session.client.figures.paused.store(false, Ordering::Relaxed);
+        }
+        if self.filling.is_none() && !self.pending.is_empty() {
+            match self.run_pending(tools) {
+                Fate::Wait => {}
+                fate => return fate,
+            }
+        }
+        if self.paused { Fate::Wait } else { self.readable(tools) }
+    }
+
+    fn break_off(&mut self, tools: &mut Tools<'_>, error: ProtocolError) {
+        tracing::debug!("Protocol error from client {}: {error}", self.session.id());
+        tools.reply.error(&String::from_utf8_lossy(&error.reply_text()));
+        self.send(tools);
+    }
+
+    /// Sends the replies gathered so far.
+    pub(crate) fn send(&mut self, tools: &mut Tools<'_>) -> Fate {
+        if tools.reply.is_empty() {
+            return if self.session.close_after_reply && self.output.is_empty() {
+                Fate::Close
+            } else {
+                Fate::Wait
+            };
+        }
+        let result = self.output.send(&mut self.socket, tools.reply);
+        tools.reply.clear(REPLY_KEEP);
+        self.after_send(tools.server, result)
+    }
+
+    /// Sends what waits; called when the socket has room again.
+    pub(crate) fn writable(&mut self, server: &'static Server) -> Fate {
+        let result = self.output.flush(&mut self.socket);
+        self.after_send(server, result)
+    }
+
+    /// Sends bytes that another thread left.
+    pub(crate) fn deliver(&mut self, server: &'static Server, bytes: &[u8]) -> Fate {
+        self.output.push(bytes);
+        self.writable(server)
+    }
+
+    fn after_send(&mut self, server: &'static Server, result: io::Result<usize>) -> Fate {
+        let Ok(sent) = result else { return Fate::Close };
+        server.counters.net_out.fetch_add(sent as u64, Ordering::Relaxed);
+        let figures = &self.session.client.figures;
+        figures.net_out.fetch_add(sent as u64, Ordering::Relaxed);
+        figures.output_bytes.store(self.output.len(), Ordering::Relaxed);
+        figures.output_chunks.store(self.output.chunks(), Ordering::Relaxed);
+        if self.session.close_after_reply && self.output.is_empty() {
+            return Fate::Close;
+        }
+        if !self.output.is_empty() && self.is_over_output_limit(server) {
+            server.counters.output_buffer_limit_disconnections.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(
+                "Client id={} scheduled to be closed ASAP for overcoming of output buffer limits.",
+                self.session.id()
+            );
+            return Fate::Close;
+        }
+        Fate::Wait
+    }
+
+    /// Whether the output that waits is more than the client's class may have.
+    pub(crate) fn is_over_output_limit(&mut self, server: &Server) -> bool {
+        let OutputBufferLimit { hard_bytes, soft_bytes, soft_seconds } =
+            server.config.output_buffer_limits().normal;
+        let bytes = self.output.len() as u64;
+        if hard_bytes != 0 && bytes >= hard_bytes {
+            return true;
+        }
+        if soft_bytes == 0 || bytes < soft_bytes {
+            self.over_soft_limit_since = None;
+            return false;
+        }
+        let since = *self.over_soft_limit_since.get_or_insert_with(Instant::now);
+        since.elapsed().as_secs() >= soft_seconds
+    }
+
+    /// Gives back room that is not needed now.
+    pub(crate) fn trim(&mut self) {
+        if self.pending.is_empty() {
+            self.pending = Vec::new();
+        }
+        if self.args.is_empty() {
+            self.args = Vec::new();
+        }
+    }
+}
+
+/// A short read says that the socket is drained; a full one that there may be more.
+fn after_read(fate: Fate, len: usize, room: usize) -> Fate {
+    match fate {
+        _ if len == 0 => Fate::Close,
+        Fate::Wait if len == room => Fate::Again,
+        fate => fate,
+    }
+}

@@ -1,0 +1,85 @@
+//! The seam to the operating system: calls that the standard library does not have. All
+//! `unsafe` of this crate is here.
+
+use std::io;
+
+/// What `getrusage` tells of a process, in microseconds.
+pub(crate) struct Usage {
+    pub(crate) user_us: u64,
+    pub(crate) system_us: u64,
+}
+
+/// CPU time of the process, or of its children.
+pub(crate) fn usage(children: bool) -> Usage {
+    // SAFETY: all zeros is a valid `rusage`, which `getrusage` then fills.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        let who = if children { libc::RUSAGE_CHILDREN } else { libc::RUSAGE_SELF };
+        libc::getrusage(who, &mut usage);
+        usage
+    };
+    let us = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+    Usage { user_us: us(usage.ru_utime), system_us: us(usage.ru_stime) }
+}
+
+/// Raises the limit on open files to `wanted`, as far as the hard limit allows, and answers
+/// the limit in force.
+pub(crate) fn raise_open_files(wanted: u64) -> u64 {
+    // SAFETY: plain calls on a local structure.
+    unsafe {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) != 0 {
+            return 1024;
+        }
+        if limit.rlim_cur >= wanted {
+            return limit.rlim_cur;
+        }
+        let raised = libc::rlimit { rlim_cur: wanted, rlim_max: limit.rlim_max.max(wanted) };
+        if libc::setrlimit(libc::RLIMIT_NOFILE, &raised) == 0 {
+            return wanted;
+        }
+        let raised = libc::rlimit { rlim_cur: limit.rlim_max.min(wanted), ..limit };
+        if libc::setrlimit(libc::RLIMIT_NOFILE, &raised) == 0 {
+            return raised.rlim_cur;
+        }
+        limit.rlim_cur
+    }
+}
+
+/// Goes on in a child in a session of its own, without the terminal; the parent ends. Must
+/// be called while there is one thread.
+pub(crate) fn daemonize() -> io::Result<()> {
+    // SAFETY: there is one thread, so the child may go on as if nothing had happened.
+    unsafe {
+        match libc::fork() {
+            -1 => return Err(io::Error::last_os_error()),
+            0 => {}
+            _ => libc::_exit(0),
+        }
+        libc::setsid();
+        let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+        if null >= 0 {
+            for fd in 0..3 {
+                libc::dup2(null, fd);
+            }
+            if null > 2 {
+                libc::close(null);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Stops the process until its supervisor sends SIGCONT (upstart's way to learn that a
+/// service is ready).
+pub(crate) fn stop_for_supervisor() {
+    // SAFETY: raising a signal in one's own process.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
+/// Sets the file creation mask and answers the old one.
+pub(crate) fn umask(mask: u32) -> u32 {
+    // SAFETY: cannot fail.
+    unsafe { libc::umask(mask as libc::mode_t) as u32 }
+}
+

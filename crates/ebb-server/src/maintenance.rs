@@ -1,0 +1,167 @@
+//! Background work, in slices: expiry, freeing what was detached, and measuring.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use ebb_config::id;
+use ebb_engine::{Server, unix_ms};
+use ebb_keyspace::Shard;
+use parking_lot::MutexGuard;
+
+/// A shard's lock is held at most about this long.
+const SLICE: Duration = Duration::from_micros(300);
+/// Deadline records between two looks at the clock.
+const RECORDS: usize = 32;
+/// Measurements are taken this often.
+const MEASURE: Duration = Duration::from_millis(100);
+/// Expiry that is later than this may use twice its share of a processor.
+const LATE_MS: i64 = 200;
+
+/// The maintenance thread.
+pub(crate) struct Maintenance {
+    server: &'static Server,
+    last_measure: Instant,
+    last_totals: [u64; 3],
+}
+
+impl Maintenance {
+    pub(crate) fn new(server: &'static Server) -> Maintenance {
+        Maintenance { server, last_measure: Instant::now(), last_totals: [0; 3] }
+    }
+
+    /// Runs until the server stops.
+    pub(crate) fn run(mut self) {
+        while !self.server.is_stopping() {
+            let busy = self.free_trash();
+            let volatile = self.expire();
+            if self.last_measure.elapsed() >= MEASURE {
+                self.measure();
+            }
+            let pause = match (busy, volatile) {
+                (true, _) => Duration::from_micros(200),
+                (false, true) => Duration::from_millis(8),
+                (false, false) => Duration::from_millis(50),
+            };
+            std::thread::sleep(pause);
+        }
+    }
+
+    /// Frees detached contents for a slice; answers whether more is left.
+    fn free_trash(&self) -> bool {
+        let start = Instant::now();
+        let before = self.server.keyspace.trash_len();
+        if before == 0 {
+            return false;
+        }
+        // No shard is locked meanwhile, so the slice may be longer.
+        let mut more = true;
+        while more && start.elapsed() < SLICE * 20 {
+            more = self.server.keyspace.free_trash_step();
+        }
+        let freed = before.saturating_sub(self.server.keyspace.trash_len());
+        self.server.counters.lazyfreed_objects.fetch_add(freed as u64, Ordering::Relaxed);
+        if !more {
+            (self.server.host.purge_allocator)();
+        }
+        more
+    }
+
+    /// Deletes keys that are due. Answers whether any key has a deadline.
+    fn expire(&self) -> bool {
+        let mut volatile = false;
+        for number in 0..self.server.keyspace.shards() {
+            volatile |= self.expire_shard(number);
+        }
+        volatile
+    }
+
+    fn expire_shard(&self, number: usize) -> bool {
+        let counters = &self.server.counters;
+        let mut shard = self.server.keyspace.lock(number);
+        let volatile = shard.dbs().iter().any(|db| db.counts().volatile > 0);
+        let allowed = || {
+            let paused = self.server.paused(unix_ms()) != ebb_engine::PauseMode::Off;
+            self.server.active_expire.load(Ordering::Relaxed) && !paused
+        };
+        if !volatile || !allowed() {
+            return volatile;
+        }
+        loop {
+            let start = Instant::now();
+            let (more, lag_ms) = self.expire_slice(&mut shard, start);
+            let spent = start.elapsed();
+            counters.expire_nanos.fetch_add(spent.as_nanos() as u64, Ordering::Relaxed);
+            counters.expire_lag_ms.store(lag_ms, Ordering::Relaxed);
+            // Workers that wait for the lock get it now.
+            MutexGuard::unlock_fair(shard);
+            if !more || self.server.is_stopping() {
+                return true;
+            }
+            counters.expire_cap_reached.fetch_add(1, Ordering::Relaxed);
+            let rest = 100 - self.share_percent(lag_ms);
+            std::thread::sleep(spent * rest / (100 - rest));
+            if !allowed() {
+                return true;
+            }
+            shard = self.server.keyspace.lock(number);
+        }
+    }
+
+    /// The share of a processor that expiry may use, in percent.
+    fn share_percent(&self, lag_ms: i64) -> u32 {
+        let effort: u32 = self.server.config.get(id::ACTIVE_EXPIRE_EFFORT);
+        let share = 25 + (effort.clamp(1, 10) - 1) * 4;
+        if lag_ms > LATE_MS { (share * 2).min(90) } else { share }
+    }
+
+    /// Expires for one slice; whether more is due, and how late it was.
+    fn expire_slice(&self, shard: &mut Shard, start: Instant) -> (bool, i64) {
+        let now_ms = unix_ms();
+        let mut lag_ms = 0;
+        let mut more = false;
+        for db in 0..self.server.keyspace.databases() {
+            loop {
+                let step = shard.expire_step(db, now_ms, RECORDS);
+                let expired = step.expired as u64;
+                if expired > 0 {
+                    self.server.counters.expired_keys.fetch_add(expired, Ordering::Relaxed);
+                    self.server.dirty.fetch_add(expired, Ordering::Relaxed);
+                }
+                lag_ms = lag_ms.max(step.lag_ms);
+                if !step.more {
+                    break;
+                }
+                if start.elapsed() >= SLICE {
+                    more = true;
+                    break;
+                }
+            }
+            if more {
+                break;
+            }
+        }
+        (more, lag_ms)
+    }
+
+    /// Refreshes the clocks and figures that others read.
+    fn measure(&mut self) {
+        let elapsed = self.last_measure.elapsed();
+        self.last_measure = Instant::now();
+        let server = self.server;
+        server.update_lru_clock();
+        server.end_pause_if_over(unix_ms());
+        (server.host.refresh_allocator)(&server.allocator);
+        server.used_memory();
+        let counters = &server.counters;
+        let totals = [&counters.commands, &counters.net_in, &counters.net_out]
+            .map(|counter| counter.load(Ordering::Relaxed));
+        let rates = [&server.rates.commands, &server.rates.net_in, &server.rates.net_out];
+        for ((rate, total), last) in rates.iter().zip(totals).zip(self.last_totals) {
+            let now = (total.saturating_sub(last) as f64 / elapsed.as_secs_f64()) as u64;
+            let before = rate.load(Ordering::Relaxed);
+            // An average over about 16 measurements.
+            rate.store((before * 15 + now) / 16, Ordering::Relaxed);
+        }
+        self.last_totals = totals;
+    }
+}

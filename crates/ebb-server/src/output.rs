@@ -1,0 +1,240 @@
+//! Output that a socket has not taken yet: bytes, and values by reference.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Write};
+
+use ebb_engine::Reply;
+use ebb_keyspace::Shared;
+
+/// Slices given to one system call.
+const SLICES_MAX: usize = 64;
+
+#[derive(Debug)]
+enum Chunk {
+    Bytes(Vec<u8>),
+    Shared(Shared),
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Chunk::Bytes(bytes) => bytes,
+            Chunk::Shared(shared) => shared,
+        }
+    }
+}
+
+/// A queue of output.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    chunks: VecDeque<Chunk>,
+    /// Bytes of the first chunk that were sent.
+    sent: usize,
+    bytes: usize,
+}
+
+/// The parts of a reply in order.
+fn parts(reply: &Reply) -> impl Iterator<Item = Part<'_>> {
+    let (bytes, references) = reply.parts();
+    let ends = references.iter().map(|(offset, _)| *offset).chain([bytes.len()]);
+    let starts = [0].into_iter().chain(references.iter().map(|(offset, _)| *offset));
+    let texts = starts.zip(ends).map(|(start, end)| Part::Bytes(&bytes[start..end]));
+    let values = references.iter().map(|(_, shared)| Some(Part::Shared(shared))).chain([None]);
+    texts.zip(values).flat_map(|(text, value)| [Some(text), value]).flatten()
+}
+
+#[derive(Clone, Copy)]
+enum Part<'a> {
+    Bytes(&'a [u8]),
+    Shared(&'a Shared),
+}
+
+impl<'a> Part<'a> {
+    fn bytes(self) -> &'a [u8] {
+        match self {
+            Part::Bytes(bytes) => bytes,
+            Part::Shared(shared) => shared,
+        }
+    }
+}
+
+impl Output {
+    /// Bytes waiting.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Pieces waiting.
+    pub(crate) fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// Adds bytes.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.bytes += bytes.len();
+        if let Some(Chunk::Bytes(last)) = self.chunks.back_mut()
+            && last.len() < 16 * 1024
+        {
+            last.extend_from_slice(bytes);
+            return;
+        }
+        self.chunks.push_back(Chunk::Bytes(bytes.to_vec()));
+    }
+
+    /// Adds a reply from its byte `from` on.
+    fn push_reply(&mut self, reply: &Reply, mut from: usize) {
+        for part in parts(reply) {
+            let bytes = part.bytes();
+            if from >= bytes.len() {
+                from -= bytes.len();
+                continue;
+            }
+            match part {
+                Part::Shared(shared) => {
+                    // Only the first chunk may be partly sent, and this is the first then.
+                    self.bytes += bytes.len() - from;
+                    if from > 0 {
+                        self.sent = from;
+                    }
+                    self.chunks.push_back(Chunk::Shared(shared.clone()));
+                }
+                Part::Bytes(bytes) => self.push(&bytes[from..]),
+            }
+            from = 0;
+        }
+    }
+
+    /// Sends a reply, as far as the socket takes it; the rest waits. Answers bytes sent.
+    pub(crate) fn send(&mut self, socket: &mut impl Write, reply: &Reply) -> io::Result<usize> {
+        if !self.is_empty() {
+            self.push_reply(reply, 0);
+            return self.flush(socket);
+        }
+        let (bytes, references) = reply.parts();
+        let result = if references.is_empty() {
+            socket.write(bytes)
+        } else {
+            let slices: Vec<_> =
+                parts(reply).take(SLICES_MAX).map(|part| IoSlice::new(part.bytes())).collect();
+            socket.write_vectored(&slices)
+        };
+        let sent = match result {
+            Ok(0) if !bytes.is_empty() => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(sent) => sent,
+            Err(error) if is_transient(&error) => 0,
+            Err(error) => return Err(error),
+        };
+        self.push_reply(reply, sent);
+        if !self.is_empty() && !references.is_empty() {
+            // More slices than one call takes: the socket may have room yet.
+            return Ok(sent + self.flush(socket)?);
+        }
+        Ok(sent)
+    }
+
+    /// Sends what waits, as far as the socket takes it. Answers bytes sent.
+    pub(crate) fn flush(&mut self, socket: &mut impl Write) -> io::Result<usize> {
+        let mut total = 0;
+        while !self.is_empty() {
+            let slices: Vec<_> = self
+                .chunks
+                .iter()
+                .take(SLICES_MAX)
+                .enumerate()
+                .map(|(at, chunk)| IoSlice::new(&chunk.bytes()[if at == 0 { self.sent } else { 0 }..]))
+                .collect();
+            match socket.write_vectored(&slices) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(sent) => {
+                    total += sent;
+                    self.advance(sent);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_transient(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(total)
+    }
+
+    fn advance(&mut self, sent: usize) {
+        self.bytes -= sent;
+        self.sent += sent;
+        while let Some(first) = self.chunks.front() {
+            let len = first.bytes().len();
+            if self.sent < len {
+                return;
+            }
+            self.sent -= len;
+            self.chunks.pop_front();
+        }
+        self.chunks.shrink_to(4);
+    }
+}
+
+/// Whether a socket just has no data or no room now.
+pub(crate) fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use ebb_engine::Reply;
+
+    use super::*;
+
+    /// A socket that takes a few bytes at a time, and now and then none.
+    struct Slow {
+        got: Vec<u8>,
+        step: usize,
+        calls: usize,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.calls += 1;
+            if self.calls.is_multiple_of(3) {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let len = bytes.len().min(self.step);
+            self.got.extend_from_slice(&bytes[..len]);
+            Ok(len)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn everything_arrives_once_and_in_order() {
+        let arena = ebb_heap::ArenaId::new();
+        let large = Shared::copy_from(arena, &[b'x'; 40_000]).unwrap();
+        for step in [1, 7, 1000, 100_000] {
+            let (mut output, mut expected) = (Output::default(), Vec::new());
+            let mut slow = Slow { got: Vec::new(), step, calls: 0 };
+            for round in 0..3 {
+                let mut reply = Reply::default();
+                reply.bulk(b"before");
+                reply.shared(large.clone());
+                reply.shared(large.clone());
+                reply.integer(round);
+                expected.extend(parts(&reply).flat_map(|part| part.bytes().to_vec()));
+                output.send(&mut slow, &reply).unwrap();
+            }
+            while !output.is_empty() {
+                output.flush(&mut slow).unwrap();
+            }
+            assert!(slow.got == expected, "step {step}");
+        }
+        assert_eq!(large.reference_count(), 1);
+    }
+}

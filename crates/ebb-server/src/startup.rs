@@ -1,0 +1,126 @@
+//! From the configuration to a running server, and to its end.
+
+use std::sync::atomic::Ordering;
+
+use ebb_config::{Config, id};
+use ebb_engine::server::{AllocatorFigures, CpuTimes};
+use ebb_engine::{CommandTable, Host, Server, ShutdownRequest};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::maintenance::Maintenance;
+use crate::worker::{self, Worker};
+use crate::{apply, io, listener, logging, process};
+
+/// What the binary says of its allocator.
+#[derive(Clone, Copy)]
+pub struct Allocator {
+    /// Reads the figures anew.
+    pub refresh: fn(&AllocatorFigures),
+    /// Gives back what can be given back.
+    pub purge: fn(),
+    /// A report for people.
+    pub report: fn() -> String,
+}
+
+/// Runs a server until it is told to stop. An error says why it could not start.
+pub fn start(config: Config, allocator: Allocator) -> Result<(), String> {
+    let config = prepare(config)?;
+    let commands = CommandTable::new(&ebb_commands::table::all(), config.renamed_commands())?;
+    let host = Host {
+        refresh_allocator: allocator.refresh,
+        purge_allocator: allocator.purge,
+        allocator_report: allocator.report,
+        resident_bytes,
+        cpu_times_us,
+        apply: apply::apply,
+    };
+    let listeners = listener::bind(&config)?;
+    if listeners.is_empty() {
+        return Err("Configured to not listen anywhere, exiting.".into());
+    }
+    let server: &'static Server = Box::leak(Box::new(Server::new(config, commands, host)));
+    (server.host.refresh_allocator)(&server.allocator);
+    serve(server, listeners)
+}
+
+/// Everything before the first thread.
+fn prepare(config: Config) -> Result<Config, String> {
+    let background = process::goes_to_background(&config);
+    if background {
+        io::daemonize().map_err(|error| format!("Can't go to the background: {error}"))?;
+    }
+    process::enter_directory(&config)?;
+    let log = config.get(id::LOGFILE);
+    logging::start(&log, config.get(id::LOGLEVEL))
+        .map_err(|error| format!("Can't open the log file: {log}: {error}"))?;
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!("Ebb {version} is starting. PID: {}", std::process::id());
+    if config.path().is_none() {
+        tracing::info!("No configuration file given: the defaults and the command line are used.");
+    }
+    process::adjust_open_files(&config);
+    process::write_pid_file(&config);
+    Ok(config)
+}
+
+fn serve(server: &'static Server, listeners: Vec<listener::Listener>) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("Can't start: {error}");
+    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(failed)?;
+    let handle = signals.handle();
+    worker::make_inboxes(server.workers.len());
+    let mut listeners = Some(listeners);
+    let mut workers = Vec::new();
+    for number in 0..server.workers.len() {
+        let listeners = listeners.take().unwrap_or_default();
+        workers.push(Worker::new(server, number, listeners).map_err(failed)?);
+    }
+    let spawn = |name: String, work: Box<dyn FnOnce() + Send>| {
+        std::thread::Builder::new().name(name).spawn(work).map_err(failed)
+    };
+    spawn("signals".into(), Box::new(move || {
+        for signal in signals.forever() {
+            let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+            tracing::info!("Received {name} scheduling shutdown...");
+            server.request_shutdown(ShutdownRequest::default());
+        }
+    }))?;
+    let mut threads = vec![spawn("maintenance".into(), Box::new(move || {
+        Maintenance::new(server).run();
+    }))?];
+    for (number, worker) in workers.into_iter().enumerate() {
+        threads.push(spawn(format!("worker-{number}"), Box::new(move || worker.run()))?);
+    }
+    tracing::info!("Server initialized");
+    tracing::info!("Ready to accept connections on port {}", server.config.get(id::PORT));
+    process::notify_ready(&server.config);
+    for thread in threads {
+        if thread.join().is_err() {
+            server.request_shutdown(ShutdownRequest::default());
+        }
+    }
+    handle.close();
+    process::notify_stopping(&server.config);
+    process::remove_pid_file(&server.config);
+    let commands = server.counters.commands.load(Ordering::Relaxed);
+    tracing::info!("Ebb is now ready to exit, bye bye... ({commands} commands were run)");
+    Ok(())
+}
+
+/// Resident bytes of this process; 0 if the system does not tell.
+fn resident_bytes() -> usize {
+    const PAGE: usize = 4096;
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
+    pages.unwrap_or(0) * PAGE
+}
+
+fn cpu_times_us() -> CpuTimes {
+    let (own, children) = (io::usage(false), io::usage(true));
+    CpuTimes {
+        system: own.system_us,
+        user: own.user_us,
+        system_children: children.system_us,
+        user_children: children.user_us,
+    }
+}

@@ -1,0 +1,426 @@
+//! A worker: an event loop that owns connections and runs their commands to completion.
+//!
+//! The first worker also accepts, and hands connections out to the one that has fewest.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use ebb_config::id;
+use ebb_engine::{Executor, Peer, Reply, Server, Session, transaction, unix_ms};
+use ebb_heap::ArenaId;
+use mio::event::Source;
+use mio::{Events, Interest, Poll, Token, Waker};
+use parking_lot::Mutex;
+use socket2::{SockRef, TcpKeepalive};
+
+use crate::connection::{Connection, Fate, READ_BYTES, Socket, Tools};
+use crate::listener::Listener;
+
+const WAKER: Token = Token(usize::MAX);
+/// Listeners have the tokens from here on, connections those below.
+const LISTENERS: usize = usize::MAX / 2;
+/// How often a worker looks after idle connections.
+const TICK: Duration = Duration::from_millis(250);
+/// Connections accepted before others get their turn.
+const ACCEPTS_MAX: usize = 1000;
+
+/// A connection on its way to its worker.
+pub(crate) struct Arrival {
+    socket: Socket,
+    peer: Peer,
+}
+
+/// What others leave for a worker.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    arrivals: Mutex<Vec<Arrival>>,
+    /// New listening sockets for the first worker, in the place of the old ones.
+    listeners: Mutex<Option<Vec<Listener>>>,
+}
+
+static INBOXES: OnceLock<Box<[Inbox]>> = OnceLock::new();
+
+/// Makes the inboxes of all workers; once in a process.
+pub(crate) fn make_inboxes(workers: usize) {
+    INBOXES.get_or_init(|| (0..workers).map(|_| Inbox::default()).collect());
+}
+
+fn inbox(worker: usize) -> &'static Inbox {
+    match INBOXES.get() {
+        Some(inboxes) => &inboxes[worker],
+        None => unreachable!("inboxes are made before workers start"),
+    }
+}
+
+/// Puts other listening sockets in the place of those in use.
+pub(crate) fn replace_listeners(server: &Server, listeners: Vec<Listener>) {
+    *inbox(0).listeners.lock() = Some(listeners);
+    server.workers[0].wake();
+}
+
+pub(crate) struct Worker {
+    number: usize,
+    server: &'static Server,
+    poll: Poll,
+    executor: Executor,
+    buffer: Box<[u8]>,
+    reply: Reply,
+    arena: ArenaId,
+    connections: Vec<Option<Box<Connection>>>,
+    vacant: Vec<usize>,
+    by_id: HashMap<u64, usize>,
+    /// Connections that have more to do without another event.
+    again: Vec<usize>,
+    listeners: Vec<Listener>,
+}
+
+impl Worker {
+    /// A worker whose loop can be woken from now on.
+    pub(crate) fn new(
+        server: &'static Server,
+        number: usize,
+        listeners: Vec<Listener>,
+    ) -> io::Result<Worker> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        server.workers[number].set_waker(Box::new(move || {
+            // Fails only if the loop is gone, and then nobody needs to wake.
+            let _ = waker.wake();
+        }));
+        let mut worker = Worker {
+            number,
+            server,
+            poll,
+            executor: Executor::new(server, number),
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            reply: Reply::default(),
+            arena: ArenaId::new(),
+            connections: Vec::new(),
+            vacant: Vec::new(),
+            by_id: HashMap::new(),
+            again: Vec::new(),
+            listeners: Vec::new(),
+        };
+        worker.listen(listeners)?;
+        Ok(worker)
+    }
+
+    fn listen(&mut self, listeners: Vec<Listener>) -> io::Result<()> {
+        for (at, mut listener) in listeners.into_iter().enumerate() {
+            let token = Token(LISTENERS + at);
+            let source: &mut dyn Source = match &mut listener {
+                Listener::Tcp(listener) => listener,
+                Listener::Unix(listener, _) => listener,
+            };
+            self.poll.registry().register(source, token, Interest::READABLE)?;
+            self.listeners.push(listener);
+        }
+        Ok(())
+    }
+
+    /// Runs until the server stops.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(1024);
+        let mut last_tick = Instant::now();
+        while !self.server.is_stopping() {
+            let timeout = if self.again.is_empty() { TICK } else { Duration::ZERO };
+            match self.poll.poll(&mut events, Some(timeout)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    tracing::error!("Event loop failed: {error}");
+                    self.server.request_shutdown(ebb_engine::ShutdownRequest::default());
+                    return;
+                }
+            }
+            let again = std::mem::take(&mut self.again);
+            for event in &events {
+                match event.token() {
+                    WAKER => self.attend(),
+                    Token(at) if at >= LISTENERS => self.accept(at - LISTENERS),
+                    Token(at) => self.serve(at, event.is_readable(), event.is_writable()),
+                }
+            }
+            for at in again {
+                self.go_on(at);
+            }
+            if last_tick.elapsed() >= TICK {
+                last_tick = Instant::now();
+                self.tick();
+            }
+        }
+        self.finish();
+    }
+
+    /// Sends what is ready to clients before the end.
+    fn finish(&mut self) {
+        for connection in self.connections.iter_mut().flatten() {
+            connection.writable(self.server);
+        }
+    }
+
+    fn with<R>(
+        &mut self,
+        at: usize,
+        work: impl FnOnce(&mut Connection, &mut Tools<'_>) -> R,
+    ) -> Option<R> {
+        let connection = self.connections.get_mut(at)?.as_mut()?;
+        let mut tools = Tools {
+            server: self.server,
+            executor: &mut self.executor,
+            buffer: &mut self.buffer,
+            reply: &mut self.reply,
+            arena: self.arena,
+        };
+        Some(work(connection, &mut tools))
+    }
+
+    fn serve(&mut self, at: usize, readable: bool, writable: bool) {
+        let server = self.server;
+        let fate = self.with(at, |connection, tools| {
+            if writable && !connection.output.is_empty() {
+                let fate = connection.writable(server);
+                if fate != Fate::Wait {
+                    return fate;
+                }
+            }
+            if readable { connection.readable(tools) } else { Fate::Wait }
+        });
+        self.settle(at, fate);
+    }
+
+    fn go_on(&mut self, at: usize) {
+        let fate = self.with(at, Connection::resume);
+        self.settle(at, fate);
+    }
+
+    /// Does what an event's outcome asks for.
+    fn settle(&mut self, at: usize, fate: Option<Fate>) {
+        match fate {
+            None => {}
+            Some(Fate::Close) => self.close(at),
+            Some(Fate::Again) => {
+                self.again.push(at);
+                self.watch(at);
+            }
+            Some(Fate::Wait) => self.watch(at),
+        }
+    }
+
+    /// Watches a socket for room to write while output waits, and only then.
+    fn watch(&mut self, at: usize) {
+        let Some(Some(connection)) = self.connections.get_mut(at) else { return };
+        let wanted = !connection.output.is_empty();
+        if wanted == connection.watches_writable {
+            return;
+        }
+        connection.watches_writable = wanted;
+        let interest =
+            if wanted { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        let source: &mut dyn Source = match &mut connection.socket {
+            Socket::Tcp(socket) => socket,
+            Socket::Unix(socket) => socket,
+        };
+        if self.poll.registry().reregister(source, Token(at), interest).is_err() {
+            self.close(at);
+        }
+    }
+
+    fn close(&mut self, at: usize) {
+        let Some(connection) = self.connections.get_mut(at).and_then(Option::take) else { return };
+        let mut connection = connection;
+        let source: &mut dyn Source = match &mut connection.socket {
+            Socket::Tcp(socket) => socket,
+            Socket::Unix(socket) => socket,
+        };
+        // The socket is closed in any case.
+        let _ = self.poll.registry().deregister(source);
+        transaction::forget_watches(&mut connection.session, &self.server.keyspace);
+        if connection.session.monitor {
+            self.server.add_monitors(-1);
+        }
+        self.server.clients.remove(connection.session.id());
+        self.by_id.remove(&connection.session.id());
+        self.vacant.push(at);
+        self.server.workers[self.number].connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn accept(&mut self, listener: usize) {
+        for _ in 0..ACCEPTS_MAX {
+            let Some(listener) = self.listeners.get(listener) else { return };
+            let accepted = match listener {
+                Listener::Tcp(listener) => listener.accept().map(|(socket, peer)| {
+                    let local = socket.local_addr().map_or_else(|_| String::new(), |a| a.to_string());
+                    (Socket::Tcp(socket), peer.to_string(), local)
+                }),
+                Listener::Unix(listener, path) => listener.accept().map(|(socket, _)| {
+                    let address = format!("{}:0", path.display());
+                    (Socket::Unix(socket), address.clone(), address)
+                }),
+            };
+            match accepted {
+                Ok((socket, address, local_address)) => self.admit(socket, address, local_address),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    tracing::warn!("Accepting client connection: {error}");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes a connection in, or turns it away, and hands it to a worker.
+    fn admit(&mut self, mut socket: Socket, address: String, local_address: String) {
+        let server = self.server;
+        let refuse = |socket: &mut Socket, text: &str| {
+            use io::Write;
+            server.counters.rejected_connections.fetch_add(1, Ordering::Relaxed);
+            // The client may be gone; it is turned away either way.
+            let _ = socket.write(text.as_bytes());
+        };
+        let connected: usize =
+            server.workers.iter().map(|worker| worker.connections.load(Ordering::Relaxed)).sum();
+        if connected >= server.config.get(id::MAXCLIENTS) as usize {
+            refuse(&mut socket, "-ERR max number of clients reached\r\n");
+            return;
+        }
+        if is_protected(server, &socket) {
+            refuse(&mut socket, PROTECTED);
+            return;
+        }
+        let (fd, is_unix) = match &socket {
+            Socket::Tcp(tcp) => {
+                configure(tcp, server.config.get(id::TCP_KEEPALIVE));
+                (tcp.as_raw_fd(), false)
+            }
+            Socket::Unix(unix) => (unix.as_raw_fd(), true),
+        };
+        server.counters.connections.fetch_add(1, Ordering::Relaxed);
+        let load = |&worker: &usize| server.workers[worker].connections.load(Ordering::Relaxed);
+        let worker = (0..server.workers.len()).min_by_key(load).unwrap_or(0);
+        server.workers[worker].connections.fetch_add(1, Ordering::Relaxed);
+        let peer = Peer { worker, fd, address, local_address, is_unix };
+        let arrival = Arrival { socket, peer };
+        if worker == self.number {
+            self.adopt(arrival);
+        } else {
+            inbox(worker).arrivals.lock().push(arrival);
+            server.workers[worker].wake();
+        }
+    }
+
+    fn adopt(&mut self, arrival: Arrival) {
+        let Arrival { mut socket, peer } = arrival;
+        let at = self.vacant.pop().unwrap_or_else(|| {
+            self.connections.push(None);
+            self.connections.len() - 1
+        });
+        let source: &mut dyn Source = match &mut socket {
+            Socket::Tcp(socket) => socket,
+            Socket::Unix(socket) => socket,
+        };
+        if let Err(error) = self.poll.registry().register(source, Token(at), Interest::READABLE) {
+            tracing::warn!("Error registering fd event for the new client: {error}");
+            self.vacant.push(at);
+            self.server.workers[self.number].connections.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        let client = self.server.clients.add(peer, unix_ms());
+        self.by_id.insert(client.id, at);
+        let authenticated = self.server.config.get(id::REQUIREPASS).is_empty();
+        let session = Session::new(client, authenticated);
+        self.connections[at] = Some(Box::new(Connection::new(socket, session)));
+    }
+
+    /// Does what other threads asked for.
+    fn attend(&mut self) {
+        let arrivals = std::mem::take(&mut *inbox(self.number).arrivals.lock());
+        arrivals.into_iter().for_each(|arrival| self.adopt(arrival));
+        let listeners = inbox(self.number).listeners.lock().take();
+        if let Some(listeners) = listeners {
+            self.listeners.clear();
+            if let Err(error) = self.listen(listeners) {
+                tracing::warn!("Cannot listen on the new sockets: {error}");
+            }
+        }
+        for client in self.server.workers[self.number].take_attention() {
+            let Some(&at) = self.by_id.get(&client) else { continue };
+            let server = self.server;
+            let fate = self.with(at, |connection, _| {
+                let client = &connection.session.client;
+                if client.is_killed() {
+                    return Fate::Close;
+                }
+                let bytes = client.take_inbox();
+                connection.deliver(server, &bytes)
+            });
+            self.settle(at, fate);
+        }
+        self.end_pauses();
+    }
+
+    fn end_pauses(&mut self) {
+        for at in 0..self.connections.len() {
+            if self.connections[at].as_ref().is_some_and(|connection| connection.paused) {
+                self.go_on(at);
+            }
+        }
+    }
+
+    /// Looks after idle connections.
+    fn tick(&mut self) {
+        let now_ms = unix_ms();
+        let timeout_ms = i64::from(self.server.config.get(id::TIMEOUT)) * 1000;
+        let mut buffer_bytes = 0;
+        for at in 0..self.connections.len() {
+            let Some(connection) = &mut self.connections[at] else { continue };
+            buffer_bytes += connection.buffer_bytes();
+            let idle_ms =
+                now_ms - connection.session.client.figures.last_active_ms.load(Ordering::Relaxed);
+            if idle_ms > 2000 {
+                connection.trim();
+            }
+            let timed_out = timeout_ms > 0 && idle_ms > timeout_ms && !connection.session.monitor;
+            let too_much =
+                !connection.output.is_empty() && connection.is_over_output_limit(self.server);
+            if timed_out {
+                tracing::debug!("Closing idle client");
+            }
+            if timed_out || too_much {
+                self.close(at);
+            }
+        }
+        let worker = &self.server.workers[self.number];
+        worker.buffer_bytes.store(buffer_bytes, Ordering::Relaxed);
+    }
+}
+
+fn configure(socket: &mio::net::TcpStream, keepalive_s: u32) {
+    // A socket without these options still works.
+    let _ = socket.set_nodelay(true);
+    if keepalive_s > 0 {
+        let keepalive = TcpKeepalive::new()
+            .with_time(Duration::from_secs(keepalive_s.into()))
+            .with_interval(Duration::from_secs((keepalive_s / 3).max(1).into()))
+            .with_retries(3);
+        let _ = SockRef::from(socket).set_tcp_keepalive(&keepalive);
+    }
+}
+
+const PROTECTED: &str = "-DENIED Ebb is running in protected mode because protected mode is \
+enabled and no password is set for the default user. In this mode connections are only accepted \
+from the loopback interface. To connect from elsewhere, set a password with 'CONFIG SET \
+requirepass' or the requirepass directive, or disable protected mode with 'CONFIG SET \
+protected-mode no' if no one outside can reach this server.\r\n";
+
+/// Whether protected mode turns this connection away.
+fn is_protected(server: &Server, socket: &Socket) -> bool {
+    let Socket::Tcp(tcp) = socket else { return false };
+    let remote = tcp.peer_addr().is_ok_and(|peer| !peer.ip().to_canonical().is_loopback());
+    remote && server.config.get(id::PROTECTED_MODE) && server.config.get(id::REQUIREPASS).is_empty()
+}
