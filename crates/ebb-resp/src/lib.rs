@@ -1,6 +1,14 @@
 //! The RESP2 and RESP3 reader and writer, without I/O.
+//!
+//! [`request`] finds the commands in what a client sent, [`reply`] writes the answers, and [`client`] is the other
+//! end: it encodes commands and reads replies. Nothing here owns a socket, and nothing here knows a command.
 #![forbid(unsafe_code)]
 
-mod reply;
+pub mod client;
+mod inline;
+pub mod reply;
+pub mod request;
 
-pub use reply::{Protocol, ReplyWriter};
+pub use client::{ReplyError, ReplyReader, Value};
+pub use reply::{Aggregate, Deferred, Protocol, ReplyWriter};
+pub use request::{Arg, Limits, Progress, ProtocolError, RequestParser};
