@@ -154,8 +154,8 @@ impl Reply {
         self.writer().boolean(value);
     }
 
-    /// Text of a format of three letters ("txt"); in RESP2 a string.
-    pub fn verbatim(&mut self, format: &str, text: &str) {
+    /// Text of a format of three letters (`*b"txt"`); in RESP2 a string.
+    pub fn verbatim(&mut self, format: [u8; 3], text: &str) {
         self.writer().verbatim(format, text.as_bytes());
     }
 

@@ -140,11 +140,7 @@ impl ReplyReader {
                     if self.open.len() == DEPTH_MAX {
                         return Err(ReplyError("nested too deep"));
                     }
-                    self.open.push(OpenAggregate {
-                        kind,
-                        left,
-                        elements: Vec::new(),
-                    });
+                    self.open.push(OpenAggregate { kind, left, elements: Vec::new() });
                     continue;
                 }
                 Step::Open(kind, _) => close(kind, Vec::new()),
@@ -179,10 +175,7 @@ fn close(kind: OpenKind, mut elements: Vec<Value>) -> Value {
         OpenKind::Map => Value::Map(pairs(elements)),
         OpenKind::Attribute => {
             let value = Box::new(elements.pop().unwrap_or(Value::Null));
-            Value::Attributed {
-                attributes: pairs(elements),
-                value,
-            }
+            Value::Attributed { attributes: pairs(elements), value }
         }
     }
 }
@@ -261,10 +254,9 @@ fn read_blob(
     let value = match (marker, payload) {
         (b'$', _) => Value::Bulk(payload.to_vec()),
         (b'!', _) => Value::Error(payload.to_vec()),
-        (_, [a, b, c, b':', text @ ..]) => Value::Verbatim {
-            format: [*a, *b, *c],
-            text: text.to_vec(),
-        },
+        (_, [a, b, c, b':', text @ ..]) => {
+            Value::Verbatim { format: [*a, *b, *c], text: text.to_vec() }
+        }
         _ => return Err(ReplyError("a verbatim string has no format")),
     };
     Ok(Some((Step::Value(value), start + len + 2)))
@@ -280,8 +272,7 @@ fn length(text: &[u8]) -> Result<usize, ReplyError> {
 
 fn double(text: &[u8]) -> Result<f64, ReplyError> {
     let text = std::str::from_utf8(text).ok();
-    text.and_then(|text| text.parse().ok())
-        .ok_or(ReplyError("a double is malformed"))
+    text.and_then(|text| text.parse().ok()).ok_or(ReplyError("a double is malformed"))
 }
 
 #[cfg(test)]
@@ -308,10 +299,7 @@ mod tests {
             Value::Double(1.5),
             Value::Double(f64::NEG_INFINITY),
             Value::BigNumber(b"123".to_vec()),
-            Value::Verbatim {
-                format: *b"txt",
-                text: b"hi".to_vec(),
-            },
+            Value::Verbatim { format: *b"txt", text: b"hi".to_vec() },
             Value::Error(b"ERR no".to_vec()),
             Value::Array(vec![]),
             Value::Array(vec![

@@ -15,30 +15,18 @@ pub(crate) fn split(
 ) -> Result<(), ProtocolError> {
     let mut position = 0;
     loop {
-        position += line[position..]
-            .iter()
-            .take_while(|&&byte| is_blank(byte))
-            .count();
+        position += line[position..].iter().take_while(|&&byte| is_blank(byte)).count();
         let word = &line[position..];
         if word.is_empty() {
             return Ok(());
         }
-        let plain = word
-            .iter()
-            .take_while(|&&byte| !ends_word(byte) && !is_quote(byte))
-            .count();
+        let plain = word.iter().take_while(|&&byte| !ends_word(byte) && !is_quote(byte)).count();
         if word.get(plain).is_some_and(|&byte| is_quote(byte)) {
             let start = scratch.len();
             position += unquote(word, scratch)?;
-            args.push(Arg::Scratch {
-                start: offset(start),
-                len: offset(scratch.len() - start),
-            });
+            args.push(Arg::Scratch { start: offset(start), len: offset(scratch.len() - start) });
         } else {
-            args.push(Arg::Inline {
-                start: offset(position),
-                len: offset(plain),
-            });
+            args.push(Arg::Inline { start: offset(position), len: offset(plain) });
             position += plain;
         }
     }
@@ -169,10 +157,7 @@ mod tests {
             ("PING", &[b"PING"]),
             ("  SET  k\tv ", &[b"SET", b"k", b"v"]),
             ("GET \"a b\"", &[b"GET", b"a b"]),
-            (
-                "GET \"a\\x41\\n\\r\\t\\a\\b\\\\\\\"\"",
-                &[b"GET", b"aA\n\r\t\x07\x08\\\""],
-            ),
+            ("GET \"a\\x41\\n\\r\\t\\a\\b\\\\\\\"\"", &[b"GET", b"aA\n\r\t\x07\x08\\\""]),
             ("GET \"\\x4g\"", &[b"GET", b"x4g"]),
             ("GET 'a\\'b\\n'", &[b"GET", b"a'b\\n"]),
             ("GET a\"b c\"", &[b"GET", b"ab c"]),
@@ -189,14 +174,8 @@ mod tests {
 
     #[test]
     fn quotes_must_close_before_a_blank() {
-        for line in [
-            "\"a", "'a", "\"a\"b", "'a'b", "\"a\\", "\"a\\\"", "'a\\'", "\"a\"'b'",
-        ] {
-            assert_eq!(
-                words(line),
-                Err(ProtocolError::UnbalancedQuotes),
-                "{line:?}"
-            );
+        for line in ["\"a", "'a", "\"a\"b", "'a'b", "\"a\\", "\"a\\\"", "'a\\'", "\"a\"'b'"] {
+            assert_eq!(words(line), Err(ProtocolError::UnbalancedQuotes), "{line:?}");
         }
     }
 }

@@ -82,10 +82,7 @@ impl<'a> ReplyWriter<'a> {
     /// A simple string, for text that is the server's own and has no line ends.
     #[inline]
     pub fn simple(&mut self, text: &str) {
-        debug_assert!(
-            !text.contains(['\r', '\n']),
-            "a simple string ends at its first line end"
-        );
+        debug_assert!(!text.contains(['\r', '\n']), "a simple string ends at its first line end");
         self.out.push(b'+');
         self.raw(text.as_bytes());
         self.end_line();
@@ -99,18 +96,10 @@ impl<'a> ReplyWriter<'a> {
         let text = text.as_ref();
         let start = text.iter().take_while(|byte| is_line_end(byte)).count();
         let text = &text[start..];
-        let end = text.len()
-            - text
-                .iter()
-                .rev()
-                .take_while(|byte| is_line_end(byte))
-                .count();
+        let end = text.len() - text.iter().rev().take_while(|byte| is_line_end(byte)).count();
         self.out.push(b'-');
-        self.out.extend(
-            text[..end]
-                .iter()
-                .map(|byte| if is_line_end(byte) { b' ' } else { *byte }),
-        );
+        self.out
+            .extend(text[..end].iter().map(|byte| if is_line_end(byte) { b' ' } else { *byte }));
         self.end_line();
     }
 
@@ -212,10 +201,7 @@ impl<'a> ReplyWriter<'a> {
     /// Begins an aggregate whose length is not known yet.
     #[inline]
     pub fn defer(&mut self, kind: Aggregate) -> Deferred {
-        Deferred {
-            at: self.out.len(),
-            kind,
-        }
+        Deferred { at: self.out.len(), kind }
     }
 
     /// Puts the header before what was written since [`defer`](Self::defer); aggregates that were deferred within
@@ -357,19 +343,10 @@ mod tests {
         assert_eq!(both(|w| w.boolean(true)), [":1\r\n", "#t\r\n"]);
         assert_eq!(both(|w| w.boolean(false)), [":0\r\n", "#f\r\n"]);
         assert_eq!(both(|w| w.double(1.5)), ["$3\r\n1.5\r\n", ",1.5\r\n"]);
-        assert_eq!(
-            both(|w| w.double(f64::NEG_INFINITY)),
-            ["$4\r\n-inf\r\n", ",-inf\r\n"]
-        );
+        assert_eq!(both(|w| w.double(f64::NEG_INFINITY)), ["$4\r\n-inf\r\n", ",-inf\r\n"]);
         assert_eq!(both(|w| w.double(f64::NAN)), ["$3\r\nnan\r\n", ",nan\r\n"]);
-        assert_eq!(
-            both(|w| w.big_number(b"123")),
-            ["$3\r\n123\r\n", "(123\r\n"]
-        );
-        assert_eq!(
-            both(|w| w.verbatim(*b"txt", b"hi")),
-            ["$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n"]
-        );
+        assert_eq!(both(|w| w.big_number(b"123")), ["$3\r\n123\r\n", "(123\r\n"]);
+        assert_eq!(both(|w| w.verbatim(*b"txt", b"hi")), ["$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n"]);
         assert_eq!(
             both(|w| assert_eq!(w.attribute(1), w.protocol() == Protocol::Resp3)),
             ["", "|1\r\n"]
@@ -392,18 +369,8 @@ mod tests {
             w.finish(empty, 0);
             w.finish(outer, 3);
         });
-        let body = |null: &str| {
-            (0..12)
-                .map(|i| format!(":{i}\r\n{null}"))
-                .collect::<String>()
-        };
-        assert_eq!(
-            written[0],
-            format!("+before\r\n*3\r\n:1\r\n*24\r\n{}*0\r\n", body("$-1\r\n"))
-        );
-        assert_eq!(
-            written[1],
-            format!("+before\r\n*3\r\n:1\r\n%12\r\n{}~0\r\n", body("_\r\n"))
-        );
+        let body = |null: &str| (0..12).map(|i| format!(":{i}\r\n{null}")).collect::<String>();
+        assert_eq!(written[0], format!("+before\r\n*3\r\n:1\r\n*24\r\n{}*0\r\n", body("$-1\r\n")));
+        assert_eq!(written[1], format!("+before\r\n*3\r\n:1\r\n%12\r\n{}~0\r\n", body("_\r\n")));
     }
 }

@@ -140,11 +140,7 @@ impl ProtocolError {
         let mut text = b"ERR Protocol error: ".to_vec();
         if let Self::ExpectedBulk(got) = self {
             // The byte goes out as it came, so this is not always UTF-8; a line end cannot.
-            let got = if matches!(got, b'\r' | b'\n') {
-                b' '
-            } else {
-                got
-            };
+            let got = if matches!(got, b'\r' | b'\n') { b' ' } else { got };
             text.extend_from_slice(b"expected '$', got '");
             text.extend_from_slice(&[got, b'\'']);
         } else {
@@ -338,11 +334,7 @@ impl RequestParser {
                 State::Payload(len) => len,
                 State::External(len) => {
                     let index = self.externals - 1;
-                    break Progress::NeedBulk {
-                        index,
-                        len,
-                        offset: position,
-                    };
+                    break Progress::NeedBulk { index, len, offset: position };
                 }
                 State::ExternalEnd => {
                     if buf.len().saturating_sub(position) < 2 {
@@ -376,10 +368,7 @@ impl RequestParser {
             let in_span = position.saturating_add(len) <= limits.inline_span_max as usize;
             if available.saturating_sub(2) >= len && available >= 2 && in_span {
                 // Both fit: `position + len` is at most `inline_span_max`, which is a `u32`.
-                args.push(Arg::Inline {
-                    start: position as u32,
-                    len: len as u32,
-                });
+                args.push(Arg::Inline { start: position as u32, len: len as u32 });
                 // Redis does not look at the two bytes after a payload, so neither does this.
                 position += len + 2;
                 args_left -= 1;
@@ -486,10 +475,9 @@ impl Line {
     fn at(buf: &[u8], position: usize, scanned: &mut usize) -> Self {
         // Counts and most lengths have one or two digits.
         match buf.get(position..) {
-            Some([_, d @ b'0'..=b'9', b'\r', _, ..]) => Self::Number {
-                value: i64::from(d - b'0'),
-                next: position + 4,
-            },
+            Some([_, d @ b'0'..=b'9', b'\r', _, ..]) => {
+                Self::Number { value: i64::from(d - b'0'), next: position + 4 }
+            }
             Some([_, tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', _, ..]) => Self::Number {
                 value: i64::from(tens - b'0') * 10 + i64::from(ones - b'0'),
                 next: position + 5,
@@ -506,21 +494,14 @@ impl Line {
         let unseen = window.get(seen..).unwrap_or_default();
         let Some(end) = memchr::memchr(b'\r', unseen).map(|at| at + seen) else {
             *scanned = position + window.len();
-            return if rest.len() > LINE_LEN_MAX {
-                Self::Endless
-            } else {
-                Self::Incomplete
-            };
+            return if rest.len() > LINE_LEN_MAX { Self::Endless } else { Self::Incomplete };
         };
         if end + 1 >= rest.len() {
             *scanned = position + end;
             return Self::Incomplete;
         }
         match window.get(1..end).and_then(parse_i64) {
-            Some(value) => Self::Number {
-                value,
-                next: position + end + 2,
-            },
+            Some(value) => Self::Number { value, next: position + end + 2 },
             None => Self::NotANumber,
         }
     }

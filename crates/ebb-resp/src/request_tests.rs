@@ -55,11 +55,7 @@ impl Connection {
                     self.awaited = Some((index, len, offset));
                 }
                 Progress::Command { consumed } => {
-                    let command = self
-                        .args
-                        .iter()
-                        .map(|&arg| self.bytes_of(parser, arg))
-                        .collect();
+                    let command = self.args.iter().map(|&arg| self.bytes_of(parser, arg)).collect();
                     self.commands.push(command);
                     self.buffer.drain(..consumed);
                     self.args.clear();
@@ -119,9 +115,9 @@ fn model_line(
     too_long: ProtocolError,
 ) -> ModelResult<'_, &[u8]> {
     match stream.iter().position(|&byte| byte == end) {
-        Some(at) if at <= 65536 => Ok(stream
-            .get(at + 1 + extra..)
-            .map(|rest| (&stream[..at], rest))),
+        Some(at) if at <= 65536 => {
+            Ok(stream.get(at + 1 + extra..).map(|rest| (&stream[..at], rest)))
+        }
         Some(_) => Err(too_long),
         None if stream.len() > 65536 => Err(too_long),
         None => Ok(None),
@@ -191,12 +187,7 @@ fn model_command<'a>(stream: &'a [u8], limits: &Limits) -> ModelResult<'a, Comma
 
 /// Limits under which small inputs reach every path.
 fn tight_limits() -> Limits {
-    Limits {
-        max_bulk_len: 1000,
-        external_bulk_min: 5,
-        inline_span_max: 60,
-        authenticated: true,
-    }
+    Limits { max_bulk_len: 1000, external_bulk_min: 5, inline_span_max: 60, authenticated: true }
 }
 
 fn all_limits() -> [Limits; 4] {
@@ -204,16 +195,8 @@ fn all_limits() -> [Limits; 4] {
     [
         Limits::default(),
         tight,
-        Limits {
-            inline_span_max: 0,
-            ..tight
-        },
-        Limits {
-            external_bulk_min: 0,
-            inline_span_max: u32::MAX,
-            authenticated: false,
-            ..tight
-        },
+        Limits { inline_span_max: 0, ..tight },
+        Limits { external_bulk_min: 0, inline_span_max: u32::MAX, authenticated: false, ..tight },
     ]
 }
 
@@ -262,11 +245,7 @@ fn every_split_in_three_gives_the_same_commands() {
                     stream.escape_ascii()
                 );
             }
-            assert_eq!(
-                receive_parts(stream.chunks(1), &limits),
-                expected,
-                "byte by byte"
-            );
+            assert_eq!(receive_parts(stream.chunks(1), &limits), expected, "byte by byte");
         }
     }
 }
@@ -280,17 +259,10 @@ fn error_text(stream: &[u8], limits: &Limits) -> String {
 #[test]
 fn errors_have_the_texts_of_redis() {
     let full = Limits::default();
-    let guest = Limits {
-        authenticated: false,
-        ..full
-    };
+    let guest = Limits { authenticated: false, ..full };
     let cases: [(&[u8], &Limits, &str); 20] = [
         (b"*2147483648\r\n", &full, "invalid multibulk length"),
-        (
-            b"*99999999999999999999\r\n",
-            &full,
-            "invalid multibulk length",
-        ),
+        (b"*99999999999999999999\r\n", &full, "invalid multibulk length"),
         (b"*\r\n", &full, "invalid multibulk length"),
         (b"*-0\r\n", &full, "invalid multibulk length"),
         (b"*01\r\n", &full, "invalid multibulk length"),
@@ -312,38 +284,18 @@ fn errors_have_the_texts_of_redis() {
     ];
     for (stream, limits, expected) in cases {
         let expected = format!("ERR Protocol error: {expected}");
-        assert_eq!(
-            error_text(stream, limits),
-            expected,
-            "{}",
-            stream.escape_ascii()
-        );
+        assert_eq!(error_text(stream, limits), expected, "{}", stream.escape_ascii());
     }
 }
 
 #[test]
 fn limits_are_inclusive() {
-    let guest = Limits {
-        authenticated: false,
-        ..Limits::default()
-    };
-    for stream in [
-        &b"*10\r\n$1\r\na\r\n"[..],
-        b"*1\r\n$16384\r\n",
-        b"*2147483647\r\n",
-        b"*1\r\n$16385",
-    ] {
-        let limits = if stream.len() > 12 {
-            Limits::default()
-        } else {
-            guest
-        };
-        assert_eq!(
-            receive_parts([stream], &limits).1,
-            None,
-            "{}",
-            stream.escape_ascii()
-        );
+    let guest = Limits { authenticated: false, ..Limits::default() };
+    for stream in
+        [&b"*10\r\n$1\r\na\r\n"[..], b"*1\r\n$16384\r\n", b"*2147483647\r\n", b"*1\r\n$16385"]
+    {
+        let limits = if stream.len() > 12 { Limits::default() } else { guest };
+        assert_eq!(receive_parts([stream], &limits).1, None, "{}", stream.escape_ascii());
     }
 }
 
@@ -359,25 +311,13 @@ fn lines_end_within_64_kib() {
         let mut stream = start.to_vec();
         stream.resize(line_start + LINE_LEN_MAX, filler);
         let complaint = format!("ERR Protocol error: {expected}");
-        assert_eq!(
-            error_text(&stream, &Limits::default()),
-            "",
-            "{expected}: waits at the limit"
-        );
+        assert_eq!(error_text(&stream, &Limits::default()), "", "{expected}: waits at the limit");
         stream.push(filler);
         assert_eq!(error_text(&stream, &Limits::default()), complaint);
         stream.extend_from_slice(b"\r\n");
-        assert_eq!(
-            error_text(&stream, &Limits::default()),
-            complaint,
-            "even if an end follows"
-        );
+        assert_eq!(error_text(&stream, &Limits::default()), complaint, "even if an end follows");
         let parts = receive_parts(stream.chunks(1000), &Limits::default());
-        assert_eq!(
-            parts.1.map(|e| e.reply_text()),
-            Some(complaint.into_bytes()),
-            "in small parts"
-        );
+        assert_eq!(parts.1.map(|e| e.reply_text()), Some(complaint.into_bytes()), "in small parts");
     }
 }
 
@@ -391,16 +331,10 @@ fn resuming_does_not_look_back() {
     let (mut parser, mut args) = (RequestParser::new(), Vec::new());
     let limits = Limits::default();
     for end in 1..stream.len() {
-        assert_eq!(
-            parser.parse(&stream[..end], &limits, &mut args),
-            Ok(Progress::Incomplete)
-        );
+        assert_eq!(parser.parse(&stream[..end], &limits, &mut args), Ok(Progress::Incomplete));
     }
     let consumed = stream.len();
-    assert_eq!(
-        parser.parse(&stream, &limits, &mut args),
-        Ok(Progress::Command { consumed })
-    );
+    assert_eq!(parser.parse(&stream, &limits, &mut args), Ok(Progress::Command { consumed }));
     assert_eq!(args.len(), 200_000);
 }
 
@@ -409,11 +343,7 @@ fn arguments_reserve_no_more_than_was_sent_justifies() {
     let (mut parser, mut args) = (RequestParser::new(), Vec::new());
     let progress = parser.parse(b"*2147483647\r\n", &Limits::default(), &mut args);
     assert_eq!(progress, Ok(Progress::Incomplete));
-    assert!(
-        args.capacity() <= 2 * ARGS_RESERVED_MAX,
-        "reserved {}",
-        args.capacity()
-    );
+    assert!(args.capacity() <= 2 * ARGS_RESERVED_MAX, "reserved {}", args.capacity());
 }
 
 #[test]
@@ -421,12 +351,7 @@ fn a_payload_that_has_arrived_stays_inline_whatever_its_length() {
     let (mut parser, mut args) = (RequestParser::new(), Vec::new());
     let stream = b"*1\r\n$9\r\n123456789\r\n";
     let progress = parser.parse(stream, &tight_limits(), &mut args);
-    assert_eq!(
-        progress,
-        Ok(Progress::Command {
-            consumed: stream.len()
-        })
-    );
+    assert_eq!(progress, Ok(Progress::Command { consumed: stream.len() }));
     assert_eq!(args, [Arg::Inline { start: 8, len: 9 }]);
 }
 
@@ -437,10 +362,7 @@ fn a_buffer_that_shrank_does_no_harm() {
     for stream in STREAMS {
         for end in (0..stream.len()).rev() {
             for shorter in [end, end / 2, 0] {
-                if parser
-                    .parse(&stream[..shorter], &limits, &mut args)
-                    .is_err()
-                {
+                if parser.parse(&stream[..shorter], &limits, &mut args).is_err() {
                     parser.reset();
                 }
             }

@@ -212,7 +212,10 @@ impl Connection {
         self.count_in(tools, len);
         if self.pending.len() as u64 > tools.server.config.get(id::CLIENT_QUERY_BUFFER_LIMIT) {
             tools.server.counters.query_buffer_limit_disconnections.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!("Closing client {} that reached max query buffer length", self.session.id());
+            tracing::warn!(
+                "Closing client {} that reached max query buffer length",
+                self.session.id()
+            );
             return Ok(Fate::Close);
         }
         let fate = self.run_pending(tools);

@@ -30,9 +30,10 @@ pub(crate) fn bind(config: &Config) -> Result<Vec<Listener>, String> {
     let path = config.get(id::UNIXSOCKET);
     if !path.is_empty() {
         let listener = bind_unix(Path::new(&*path), config.get(id::UNIXSOCKETPERM));
-        listeners.push(listener.map_err(|error| {
-            format!("Failed opening Unix socket: bind: {path}: {error}")
-        })?);
+        listeners.push(
+            listener
+                .map_err(|error| format!("Failed opening Unix socket: bind: {path}: {error}"))?,
+        );
     }
     Ok(listeners)
 }

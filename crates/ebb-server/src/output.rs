@@ -149,7 +149,9 @@ impl Output {
                 .iter()
                 .take(SLICES_MAX)
                 .enumerate()
-                .map(|(at, chunk)| IoSlice::new(&chunk.bytes()[if at == 0 { self.sent } else { 0 }..]))
+                .map(|(at, chunk)| {
+                    IoSlice::new(&chunk.bytes()[if at == 0 { self.sent } else { 0 }..])
+                })
                 .collect();
             match socket.write_vectored(&slices) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

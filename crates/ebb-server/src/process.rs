@@ -96,8 +96,8 @@ pub(crate) fn write_pid_file(config: &Config) {
     if path.is_empty() {
         return;
     }
-    let write = std::fs::File::create(&path)
-        .and_then(|mut file| writeln!(file, "{}", std::process::id()));
+    let write =
+        std::fs::File::create(&path).and_then(|mut file| writeln!(file, "{}", std::process::id()));
     if let Err(error) = write {
         tracing::warn!("Failed to write PID file: {error}");
     }

@@ -78,16 +78,22 @@ fn serve(server: &'static Server, listeners: Vec<listener::Listener>) -> Result<
     let spawn = |name: String, work: Box<dyn FnOnce() + Send>| {
         std::thread::Builder::new().name(name).spawn(work).map_err(failed)
     };
-    spawn("signals".into(), Box::new(move || {
-        for signal in signals.forever() {
-            let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
-            tracing::info!("Received {name} scheduling shutdown...");
-            server.request_shutdown(ShutdownRequest::default());
-        }
-    }))?;
-    let mut threads = vec![spawn("maintenance".into(), Box::new(move || {
-        Maintenance::new(server).run();
-    }))?];
+    spawn(
+        "signals".into(),
+        Box::new(move || {
+            for signal in signals.forever() {
+                let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+                tracing::info!("Received {name} scheduling shutdown...");
+                server.request_shutdown(ShutdownRequest::default());
+            }
+        }),
+    )?;
+    let mut threads = vec![spawn(
+        "maintenance".into(),
+        Box::new(move || {
+            Maintenance::new(server).run();
+        }),
+    )?];
     for (number, worker) in workers.into_iter().enumerate() {
         threads.push(spawn(format!("worker-{number}"), Box::new(move || worker.run()))?);
     }

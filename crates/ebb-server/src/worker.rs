@@ -254,7 +254,8 @@ impl Worker {
             let Some(listener) = self.listeners.get(listener) else { return };
             let accepted = match listener {
                 Listener::Tcp(listener) => listener.accept().map(|(socket, peer)| {
-                    let local = socket.local_addr().map_or_else(|_| String::new(), |a| a.to_string());
+                    let local =
+                        socket.local_addr().map_or_else(|_| String::new(), |a| a.to_string());
                     (Socket::Tcp(socket), peer.to_string(), local)
                 }),
                 Listener::Unix(listener, path) => listener.accept().map(|(socket, _)| {

@@ -20,11 +20,7 @@ pub fn write_f64(out: &mut Vec<u8>, value: f64) {
     } else if value.is_infinite() {
         out.extend_from_slice(if value > 0.0 { b"inf" } else { b"-inf" });
     } else if value == 0.0 {
-        out.extend_from_slice(if value.is_sign_negative() {
-            b"-0"
-        } else {
-            b"0"
-        });
+        out.extend_from_slice(if value.is_sign_negative() { b"-0" } else { b"0" });
     } else if value.abs() <= INTEGER_MAX && value.trunc() == value {
         out.extend_from_slice(IntegerText::from_i64(value as i64).as_bytes());
     } else {
@@ -60,17 +56,8 @@ impl ShortestDigits {
         let written = &text[..text.len() - unwritten];
 
         let mut parts = written.split(|&byte| byte == b'e');
-        let mut found = Self {
-            digits: [0; 17],
-            len: 0,
-            exponent: 0,
-        };
-        for &byte in parts
-            .next()
-            .unwrap_or_default()
-            .iter()
-            .filter(|&&byte| byte != b'.')
-        {
+        let mut found = Self { digits: [0; 17], len: 0, exponent: 0 };
+        for &byte in parts.next().unwrap_or_default().iter().filter(|&&byte| byte != b'.') {
             if let Some(place) = found.digits.get_mut(found.len) {
                 *place = byte;
                 found.len += 1;

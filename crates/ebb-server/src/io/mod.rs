@@ -76,10 +76,3 @@ pub(crate) fn stop_for_supervisor() {
     // SAFETY: raising a signal in one's own process.
     unsafe { libc::raise(libc::SIGSTOP) };
 }
-
-/// Sets the file creation mask and answers the old one.
-pub(crate) fn umask(mask: u32) -> u32 {
-    // SAFETY: cannot fail.
-    unsafe { libc::umask(mask as libc::mode_t) as u32 }
-}
-
