@@ -1,5 +1,6 @@
 //! What a command sees while it runs: arguments, data under lock, time, and the reply.
 
+use ebb_keyspace::table::Found;
 use ebb_keyspace::{
     Db, Deadline, Entry, EntryRef, Key, OutOfMemory, Shard, Shared, StringRef, StringValue, Type,
 };
@@ -109,26 +110,35 @@ impl<'a> Context<'a> {
         self.locks.shard_of(key).db(self.session.db)
     }
 
-    fn find(&mut self, db: usize, key: &Key<'_>, access: Access) -> Option<EntryRef<'_>> {
-        let found = self.locks.shard_of(key).db(db).find(key);
-        let Some(found) = found else {
+    /// Where the key's entry is, unless it is missing or has expired.
+    #[inline]
+    fn locate(&mut self, number: usize, key: &Key<'_>, access: Access) -> Option<Found> {
+        let db = self.locks.shard_of(key).db(number);
+        let Some(found) = db.find(key) else {
             self.journal.misses += u64::from(access == Access::Read);
             return None;
         };
-        let now_ms = self.now_ms;
-        if self.locks.shard_of(key).db(db).at(found).deadline().is_some_and(|at| at <= now_ms) {
+        if db.at(found).deadline().is_some_and(|at| at <= self.now_ms) {
             self.journal.misses += u64::from(access == Access::Read);
-            self.expire(db, key);
+            self.expire(number, key);
             return None;
         }
+        if access != Access::Peek && !self.session.no_touch {
+            db.touch(found);
+        }
         self.journal.hits += u64::from(access == Access::Read);
-        let touch = access != Access::Peek && !self.session.no_touch;
-        let db = self.locks.shard_of(key).db(db);
-        Some(if touch { db.touch(found) } else { db.at(found) })
+        Some(found)
+    }
+
+    #[inline]
+    fn find(&mut self, number: usize, key: &Key<'_>, access: Access) -> Option<EntryRef<'_>> {
+        let found = self.locate(number, key, access)?;
+        Some(self.locks.shard_of(key).db(number).at(found))
     }
 
     /// Deletes a key that is due. During a pause it only counts as absent, so that nothing
     /// changes.
+    #[cold]
     fn expire(&mut self, db: usize, key: &Key<'_>) {
         if self.server.paused(self.now_ms) != PauseMode::Off {
             return;
@@ -163,10 +173,9 @@ impl<'a> Context<'a> {
     /// The entry and the reply, to answer one with the other. Counts a hit or a miss.
     #[inline]
     pub fn read_and_reply(&mut self, key: &Key<'_>) -> (Option<EntryRef<'_>>, &mut Reply) {
-        // The reply is lent on its own: `find` borrows everything but must not keep it.
-        let found = self.find(self.session.db, key, Access::Read).is_some();
+        let found = self.locate(self.session.db, key, Access::Read);
         let db = self.locks.shard_of(key).db(self.session.db);
-        (if found { db.get(key) } else { None }, self.reply)
+        (found.map(|found| db.at(found)), self.reply)
     }
 
     /// The key's string, for a command that reads it.
@@ -186,14 +195,10 @@ impl<'a> Context<'a> {
     /// Answers the key's string, or null.
     #[inline]
     pub fn reply_string(&mut self, key: &Key<'_>) -> CommandResult {
-        let db = self.session.db;
-        if self.find(db, key, Access::Read).is_none() {
-            self.reply.null();
-            return Ok(());
-        }
-        match self.locks.shard_of(key).db(db).get(key).map(string_of) {
-            Some(value) => self.reply.string(&value?),
-            None => self.reply.null(),
+        let (entry, reply) = self.read_and_reply(key);
+        match entry {
+            Some(entry) => reply.string(&string_of(entry)?),
+            None => reply.null(),
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::OutOfMemory;
 use crate::size::{LARGE_BYTES, LISTS, MIN_BYTES, UNIT, list_of, rounded};
-use crate::space::{SEGMENT_BYTES, Space, State, space};
+use crate::space::{SEGMENT_BYTES, Space, State, address_of, space, units_of};
 
 pub(crate) const KIND_HOLE: u8 = 0;
 /// A gap too small for a hole, or a hole in a segment that is being evacuated: on no list.
@@ -142,9 +142,9 @@ impl Inner {
         let head = self.heads[list];
         set_link(address, NEXT_AT, head);
         set_link(address, PREVIOUS_AT, NONE);
-        let name = space.units_of(address) + 1;
+        let name = units_of(address) + 1;
         if head != NONE {
-            set_link(space.address_of(head - 1), PREVIOUS_AT, name);
+            set_link(address_of(head - 1), PREVIOUS_AT, name);
         }
         self.heads[list] = name;
         self.filled[list / 64] |= 1 << (list % 64);
@@ -153,10 +153,10 @@ impl Inner {
     fn unlink_hole(&mut self, space: &Space, address: *mut u8, bytes: usize) {
         let (next, previous) = (link(address, NEXT_AT), link(address, PREVIOUS_AT));
         if next != NONE {
-            set_link(space.address_of(next - 1), PREVIOUS_AT, previous);
+            set_link(address_of(next - 1), PREVIOUS_AT, previous);
         }
         if previous != NONE {
-            set_link(space.address_of(previous - 1), NEXT_AT, next);
+            set_link(address_of(previous - 1), NEXT_AT, next);
         } else {
             let list = list_of(bytes);
             self.heads[list] = next;
@@ -181,7 +181,7 @@ impl Inner {
 
     /// Takes the first hole of `list`, splitting off what `bytes` does not need.
     fn take_hole(&mut self, space: &Space, list: usize, bytes: usize) -> (*mut u8, usize) {
-        let address = space.address_of(self.heads[list] - 1);
+        let address = address_of(self.heads[list] - 1);
         let hole = header_bytes(address);
         self.unlink_hole(space, address, hole);
         let rest = hole - bytes;
@@ -482,7 +482,7 @@ impl ArenaId {
             walk(space, segment, |address, bytes, kind| {
                 if kind != KIND_HOLE && kind != KIND_PAD {
                     live += bytes;
-                    visit(BlockInfo { address: space.units_of(address), bytes, kind });
+                    visit(BlockInfo { address: units_of(address), bytes, kind });
                 }
             });
         }
@@ -492,11 +492,7 @@ impl ArenaId {
                 let bytes = row.large_bytes.load(Ordering::Relaxed) as usize;
                 let address = space.segment_base(segment);
                 live += bytes;
-                visit(BlockInfo {
-                    address: space.units_of(address),
-                    bytes,
-                    kind: kind_at(address),
-                });
+                visit(BlockInfo { address: units_of(address), bytes, kind: kind_at(address) });
             }
         }
         live

@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
 use crate::arena::{ArenaId, arena, header_bytes, kind_at};
-use crate::space::{State, space};
+use crate::space::{State, address_of, space, units_of};
 use crate::{FIRST_OWNER_KIND, OutOfMemory};
 
 /// Bytes of header before the body.
@@ -51,12 +51,12 @@ impl Compact {
     /// The block's address.
     #[inline]
     pub fn address(self) -> *mut u8 {
-        space().address_of(self.units())
+        address_of(self.units())
     }
 
     /// Asks the processor to fetch the block's first two cache lines.
     pub fn prefetch(self) {
-        let address = space().address_of(self.units());
+        let address = address_of(self.units());
         prefetch(address);
         prefetch(address.wrapping_add(64));
     }
@@ -64,7 +64,7 @@ impl Compact {
     /// The segment the block lies in, known without touching the block.
     pub fn segment(self) -> u32 {
         let space = space();
-        space.segment_of(space.address_of(self.units()))
+        space.segment_of(address_of(self.units()))
     }
 }
 
@@ -134,7 +134,7 @@ impl Block {
 
     /// The block's name, without its ownership.
     pub fn compact(&self) -> Compact {
-        Compact::from_units(space().units_of(self.address()))
+        Compact::from_units(units_of(self.address()))
     }
 
     /// Takes the ownership back.
@@ -143,7 +143,7 @@ impl Block {
     /// `compact` came from [`Block::into_compact`] and is given up with this call.
     pub unsafe fn from_compact(compact: Compact) -> Block {
         // SAFETY: the address of a live block is not null.
-        Block(unsafe { NonNull::new_unchecked(space().address_of(compact.units())) })
+        Block(unsafe { NonNull::new_unchecked(address_of(compact.units())) })
     }
 
     /// Looks at a block that somebody else owns.

@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{
+    AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 
 use parking_lot::Mutex;
 
@@ -119,6 +121,23 @@ fn map(bytes: usize) -> Option<*mut u8> {
     (address != libc::MAP_FAILED).then_some(address.cast())
 }
 
+/// Where the space begins: what turns a handle into an address, on every access. Set before
+/// the first handle exists.
+static BASE: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The address of a handle's units.
+#[inline]
+pub(crate) fn address_of(units: u64) -> *mut u8 {
+    // Relaxed: whoever has a handle got it after the base was set.
+    BASE.load(Ordering::Relaxed).wrapping_add(units as usize * UNIT)
+}
+
+/// The units of an address: below 2^40.
+#[inline]
+pub(crate) fn units_of(address: *const u8) -> u64 {
+    ((address as usize - BASE.load(Ordering::Relaxed) as usize) / UNIT) as u64
+}
+
 /// The process's one space. Panics if not even [`RESERVE_BYTES_MIN`] can be reserved: that
 /// happens at the start of the process or never.
 pub(crate) fn space() -> &'static Space {
@@ -130,6 +149,7 @@ pub(crate) fn space() -> &'static Space {
             if let Some(raw) = map(bytes + SEGMENT_BYTES) {
                 if let Some(table) = map(table_bytes) {
                     let base = raw.wrapping_add(raw.align_offset(SEGMENT_BYTES));
+                    BASE.store(base, Ordering::Relaxed);
                     return Space {
                         base,
                         // Zero pages are valid rows: a state of 0 is `Free`.
@@ -167,15 +187,6 @@ impl Space {
 
     pub(crate) fn segment_of(&self, address: *const u8) -> u32 {
         ((address as usize - self.base as usize) / SEGMENT_BYTES) as u32
-    }
-
-    /// The address in units from the base: below 2^40.
-    pub(crate) fn units_of(&self, address: *const u8) -> u64 {
-        ((address as usize - self.base as usize) / UNIT) as u64
-    }
-
-    pub(crate) fn address_of(&self, units: u64) -> *mut u8 {
-        self.base.wrapping_add(units as usize * UNIT)
     }
 
     /// Takes `count` neighbouring segments.
