@@ -91,10 +91,10 @@ impl Config {
                         add(id, name, name);
                     }
                 }
-            } else if let Ok(shown) = std::str::from_utf8(pattern) {
-                if let Some((id, name)) = table::find(shown) {
-                    add(id, name, shown);
-                }
+            } else if let Ok(shown) = std::str::from_utf8(pattern)
+                && let Some((id, name)) = table::find(shown)
+            {
+                add(id, name, shown);
             }
         }
         found

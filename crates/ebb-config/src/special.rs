@@ -27,7 +27,7 @@ pub(crate) fn save(current: &str, arguments: &[&str]) -> Result<String, Reason> 
         return Ok(String::new());
     }
     let number = |text: &str, min| parse_i64(text).is_some_and(|number| number >= min);
-    let valid = pairs.len() % 2 == 0
+    let valid = pairs.len().is_multiple_of(2)
         && pairs.chunks(2).all(|pair| number(pair[0], 1) && number(pair[1], 0));
     if !valid {
         return Err(Reason::new("Invalid save parameters"));
@@ -109,7 +109,7 @@ impl OutputBufferLimits {
 /// `client-output-buffer-limit`: groups of class, hard, soft and seconds; classes not named keep theirs.
 pub(crate) fn output_buffer_limits(current: &str, arguments: &[&str]) -> Result<String, Reason> {
     let arguments = list(arguments);
-    if arguments.len() % 4 != 0 {
+    if !arguments.len().is_multiple_of(4) {
         return Err(Reason::new("Wrong number of arguments in buffer limit configuration."));
     }
     let mut limits = OutputBufferLimits::parse(current);

@@ -21,7 +21,7 @@ use crate::table::{Command, Resolved};
 use crate::transaction;
 
 /// Commands whose memory is asked for together.
-const AHEAD: usize = 16;
+const AHEAD: usize = 32;
 
 /// One request of a batch.
 #[derive(Debug, Clone, Copy)]

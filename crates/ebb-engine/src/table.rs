@@ -21,13 +21,16 @@ pub struct Command {
     pub single_key: Option<usize>,
 }
 
+/// The folded name, the name, and what it names.
+type Row = (u64, &'static str, &'static Command);
+
 /// All commands of a server, by name.
 #[derive(Debug)]
 pub struct CommandTable {
     all: Vec<&'static Command>,
     top: Vec<&'static Command>,
     /// Open addressing; a power of two rows, at most half full.
-    rows: Box<[Option<(u64, &'static str, &'static Command)>]>,
+    rows: Box<[Option<Row>]>,
 }
 
 /// Names are compared without case: letters fold with the bit 0x20, and so that no other

@@ -132,7 +132,7 @@ const NEXT_AT: usize = 4;
 const PREVIOUS_AT: usize = 9;
 
 impl Inner {
-    fn push_hole(&mut self, space: &Space, address: *mut u8, bytes: usize) {
+    fn push_hole(&mut self, address: *mut u8, bytes: usize) {
         if bytes < MIN_BYTES {
             write_header(address, bytes, KIND_PAD);
             return;
@@ -150,7 +150,7 @@ impl Inner {
         self.filled[list / 64] |= 1 << (list % 64);
     }
 
-    fn unlink_hole(&mut self, space: &Space, address: *mut u8, bytes: usize) {
+    fn unlink_hole(&mut self, address: *mut u8, bytes: usize) {
         let (next, previous) = (link(address, NEXT_AT), link(address, PREVIOUS_AT));
         if next != NONE {
             set_link(address_of(next - 1), PREVIOUS_AT, previous);
@@ -180,13 +180,13 @@ impl Inner {
     }
 
     /// Takes the first hole of `list`, splitting off what `bytes` does not need.
-    fn take_hole(&mut self, space: &Space, list: usize, bytes: usize) -> (*mut u8, usize) {
+    fn take_hole(&mut self, list: usize, bytes: usize) -> (*mut u8, usize) {
         let address = address_of(self.heads[list] - 1);
         let hole = header_bytes(address);
-        self.unlink_hole(space, address, hole);
+        self.unlink_hole(address, hole);
         let rest = hole - bytes;
         if rest >= MIN_BYTES && list != list_of(bytes) {
-            self.push_hole(space, address.wrapping_add(bytes), rest);
+            self.push_hole(address.wrapping_add(bytes), rest);
             self.holes -= bytes;
             (address, bytes)
         } else {
@@ -234,7 +234,7 @@ impl Inner {
             let mut at = 0;
             while at < rest {
                 let piece = (rest - at).min(LARGE_BYTES / 2);
-                self.push_hole(space, address.wrapping_add(at), piece);
+                self.push_hole(address.wrapping_add(at), piece);
                 at += piece;
             }
         }
@@ -246,19 +246,19 @@ impl Inner {
     fn allocate(&mut self, space: &Space, bytes: usize) -> Result<(*mut u8, usize), OutOfMemory> {
         let list = list_of(bytes);
         if self.heads[list] != NONE {
-            return Ok(self.take_hole(space, list, bytes));
+            return Ok(self.take_hole(list, bytes));
         }
         if bytes >= SPLIT_EAGERLY_BYTES
             && let Some(larger) = self.list_from(list_of(bytes + MIN_BYTES) + 1)
         {
-            return Ok(self.take_hole(space, larger, bytes));
+            return Ok(self.take_hole(larger, bytes));
         }
         if let Some(address) = self.bump(space, bytes) {
             return Ok((address, bytes));
         }
         // Before the arena grows, any hole that is large enough will do.
         if let Some(larger) = self.list_from(list_of(bytes + MIN_BYTES) + 1) {
-            return Ok(self.take_hole(space, larger, bytes));
+            return Ok(self.take_hole(larger, bytes));
         }
         self.open_segment(space)?;
         match self.bump(space, bytes) {
@@ -271,7 +271,7 @@ impl Inner {
     fn unlink_holes(&mut self, space: &Space, segment: u32) {
         walk(space, segment, |address, bytes, kind| {
             if kind == KIND_HOLE {
-                self.unlink_hole(space, address, bytes);
+                self.unlink_hole(address, bytes);
                 write_header(address, bytes, KIND_PAD);
             }
         });
@@ -311,7 +311,7 @@ impl Inner {
         if row.state() == State::Evacuating {
             write_header(address, bytes, KIND_PAD);
         } else {
-            self.push_hole(space, address, bytes);
+            self.push_hole(address, bytes);
         }
         if live == 0 {
             self.release(space, segment);

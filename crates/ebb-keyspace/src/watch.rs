@@ -22,10 +22,13 @@ impl Watcher {
     }
 }
 
+/// A database and a key in it.
+type Name = (usize, Box<[u8]>);
+
 /// The watched keys of one shard.
 #[derive(Default)]
 pub struct WatchTable {
-    keys: HashMap<(usize, Box<[u8]>), Vec<Arc<Watcher>>>,
+    keys: HashMap<Name, Vec<Arc<Watcher>>>,
 }
 
 impl WatchTable {

@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn times_are_those_of_the_calendar() {
-        let at = |seconds| timestamp(UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 7));
+        let at = |seconds: u64| timestamp(UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 7));
         assert_eq!(at(0), "01 Jan 1970 00:00:00.007");
         assert_eq!(at(951_782_399), "28 Feb 2000 23:59:59.007");
         assert_eq!(at(951_782_400), "29 Feb 2000 00:00:00.007");

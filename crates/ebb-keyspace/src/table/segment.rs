@@ -78,7 +78,7 @@ impl Segment {
     }
 
     pub(super) fn with_count(self, count: usize) -> Segment {
-        Segment(self.0 & (1 << 52) - 1 | (count as u64) << 52)
+        Segment((self.0 & ((1 << 52) - 1)) | (count as u64) << 52)
     }
 
     fn compact(self) -> Compact {
