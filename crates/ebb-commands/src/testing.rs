@@ -58,8 +58,8 @@ impl Client {
     pub(crate) fn run<A: AsRef<[u8]>>(&mut self, args: &[A]) -> String {
         let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
         let bytes = args.iter().map(|arg| arg.len()).sum();
-        let requests = vec![Request { first: 0, count: args.len(), bytes }];
-        let batch = Batch { args, requests, shared: Vec::new() };
+        let requests = [Request { first: 0, count: args.len(), bytes, end: bytes }];
+        let batch = Batch { args, requests: &requests, shared: Vec::new() };
         let mut reply = Reply::default();
         self.executor.run(&mut self.session, &batch, &mut reply);
         let (bytes, references) = reply.parts();

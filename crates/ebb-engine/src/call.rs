@@ -49,7 +49,6 @@ pub(crate) fn run(
     {
         monitor::feed(server, session, call.args);
     }
-    let dirty = journal.dirty;
     let mut context = Context {
         args: call.args,
         shared_args: call.shared_args,
@@ -69,7 +68,6 @@ pub(crate) fn run(
         reply.error(&error.text());
         recorder.count_error(&error.code());
     }
-    server.dirty.fetch_add(journal.dirty - dirty, Ordering::Relaxed);
     let nanos = recorder.record(call.command, result.is_err());
     if recorder.is_exceptional(nanos, call.bytes, reply.len_since(mark)) {
         recorder.log(&call, session, nanos, reply.len_since(mark));
@@ -210,6 +208,7 @@ impl Recorder {
                 counter.fetch_add(take(count), Ordering::Relaxed);
             }
         };
+        add(&self.server.dirty, &mut journal.dirty);
         add(&counters.keyspace_hits, &mut journal.hits);
         add(&counters.keyspace_misses, &mut journal.misses);
         add(&counters.expired_keys, &mut journal.expired);

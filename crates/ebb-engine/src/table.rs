@@ -48,11 +48,19 @@ fn fold(name: &[u8]) -> u64 {
             mix(u64::from_le_bytes(*word));
         }
     }
-    let rest = chunks.remainder();
-    let mut word = [0; 8];
-    word[..rest.len()].copy_from_slice(rest);
-    mix(u64::from_le_bytes(word));
+    mix(short_word(chunks.remainder()));
     hash
+}
+
+/// Up to seven bytes as a number, without a call to copy them.
+#[inline]
+fn short_word(bytes: &[u8]) -> u64 {
+    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+        }
+        _ => bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+    }
 }
 
 /// Tables are built at the start and live as long as the process, as do commands and names.

@@ -79,6 +79,8 @@ pub(crate) struct Tools<'w> {
     pub(crate) executor: &'w mut Executor,
     pub(crate) buffer: &'w mut [u8],
     pub(crate) reply: &'w mut Reply,
+    /// Room for the requests of one batch.
+    pub(crate) requests: &'w mut Vec<Request>,
     pub(crate) arena: ArenaId,
 }
 
@@ -106,24 +108,13 @@ pub(crate) struct Connection {
     externals: Vec<Shared>,
     filling: Option<Filling>,
     /// The first request of `pending` is parsed (it has large arguments) but had to wait.
-    held: Option<Parsed>,
+    held: Option<Request>,
     pub(crate) output: Output,
     /// Whether the socket is watched for room to write.
     pub(crate) watches_writable: bool,
     /// Held back by CLIENT PAUSE.
     pub(crate) paused: bool,
     over_soft_limit_since: Option<Instant>,
-}
-
-/// A whole request in a buffer.
-#[derive(Debug, Clone)]
-struct Parsed {
-    request: Request,
-    /// Where it begins and ends in the buffer.
-    start: usize,
-    end: usize,
-    /// Its arguments among all that were parsed.
-    args: std::ops::Range<usize>,
 }
 
 /// How much of its input a connection is done with.
@@ -281,12 +272,20 @@ impl Connection {
                 authenticated: self.session.authenticated,
                 ..Limits::default()
             };
-            let (parsed, stop, parsed_end) = self.parse(&input[at..], &limits);
-            match self.run(tools, &input[at..], &parsed) {
+            let mut parsed = std::mem::take(tools.requests);
+            let (stop, parsed_end) = self.parse(&input[at..], &limits, &mut parsed);
+            let ran = self.run(tools, &input[at..], &parsed);
+            let waiting = match ran {
+                Ran::Paused(0) | Ran::Done | Ran::Close(_) => 0,
+                Ran::Paused(count) => parsed[count - 1].end,
+            };
+            parsed.clear();
+            *tools.requests = parsed;
+            match ran {
                 Ran::Done => {}
-                Ran::Paused(count) => {
+                Ran::Paused(_) => {
                     let fate = self.send(tools);
-                    return end(at + parsed[count].start, fate);
+                    return end(at + waiting, fate);
                 }
                 Ran::Close(_) => {
                     self.send(tools);
@@ -329,64 +328,65 @@ impl Connection {
     }
 
     /// Finds whole requests. Also answers how many bytes they and blank lines take.
-    fn parse(&mut self, input: &[u8], limits: &Limits) -> (Vec<Parsed>, Stop, usize) {
-        let mut parsed = Vec::new();
+    fn parse(
+        &mut self,
+        input: &[u8],
+        limits: &Limits,
+        requests: &mut Vec<Request>,
+    ) -> (Stop, usize) {
         let mut at = 0;
         let mut first = 0;
         loop {
-            if parsed.len() == BATCH_MAX || !self.externals.is_empty() && !parsed.is_empty() {
-                return (parsed, Stop::Full, at);
+            if requests.len() == BATCH_MAX || !self.externals.is_empty() && !requests.is_empty() {
+                return (Stop::Full, at);
             }
             match self.parser.parse(&input[at..], limits, &mut self.args) {
                 Ok(Progress::Command { consumed }) => {
                     let external: usize = self.externals.iter().map(|value| value.len()).sum();
-                    let args = first..self.args.len();
-                    let bytes = consumed + external;
-                    let request = Request { first, count: args.len(), bytes };
-                    parsed.push(Parsed { request, start: at, end: at + consumed, args });
-                    first = self.args.len();
+                    // Ranges are relative to their command; from here on to the input.
+                    for arg in &mut self.args[first..] {
+                        if let Arg::Inline { start, .. } = arg {
+                            *start += at as u32;
+                        }
+                    }
                     at += consumed;
+                    let count = self.args.len() - first;
+                    requests.push(Request { first, count, bytes: consumed + external, end: at });
+                    first = self.args.len();
                 }
                 Ok(Progress::Empty { consumed }) => at += consumed,
-                Ok(Progress::Incomplete) => return (parsed, Stop::Dry, at),
+                Ok(Progress::Incomplete) => return (Stop::Dry, at),
                 Ok(Progress::NeedBulk { index, len, offset }) => {
-                    return (parsed, Stop::Bulk { index, len, offset }, at);
+                    return (Stop::Bulk { index, len, offset }, at);
                 }
-                Err(error) => return (parsed, Stop::Broken(error), at),
+                Err(error) => return (Stop::Broken(error), at),
             }
         }
     }
 
     /// Runs parsed requests.
-    fn run(&mut self, tools: &mut Tools<'_>, input: &[u8], parsed: &[Parsed]) -> Ran {
-        let Some(last) = parsed.last() else { return Ran::Done };
-        let whole = last.args.end;
+    fn run(&mut self, tools: &mut Tools<'_>, input: &[u8], requests: &[Request]) -> Ran {
+        let Some(last) = requests.last() else { return Ran::Done };
+        let whole = last.first + last.count;
         let scratch = self.parser.scratch();
-        let mut args: Vec<&[u8]> = Vec::with_capacity(whole);
         let mut shared = Vec::new();
-        for Parsed { start, args: range, .. } in parsed {
-            for arg in &self.args[range.clone()] {
-                args.push(match *arg {
-                    Arg::Inline { start: from, len } => {
-                        let from = start + from as usize;
-                        &input[from..from + len as usize]
-                    }
-                    Arg::Scratch { start, len } => &scratch[start as usize..][..len as usize],
-                    Arg::External(index) => {
-                        let value = &self.externals[index as usize];
-                        shared.push((args.len(), value.clone()));
-                        value
-                    }
-                });
+        let externals = &self.externals;
+        let resolve = |(at, arg): (usize, &Arg)| match *arg {
+            Arg::Inline { start, len } => &input[start as usize..][..len as usize],
+            Arg::Scratch { start, len } => &scratch[start as usize..][..len as usize],
+            Arg::External(index) => {
+                let value = &externals[index as usize];
+                shared.push((at, value.clone()));
+                value
             }
-        }
-        let requests = parsed.iter().map(|parsed| parsed.request).collect();
+        };
+        let args = self.args[..whole].iter().enumerate().map(resolve).collect();
         let batch = Batch { args, requests, shared };
         let ran = tools.executor.run(&mut self.session, &batch, tools.reply);
         drop(batch);
         match ran {
             Ran::Paused(count) => {
-                self.hold_back(&parsed[count]);
+                self.hold_back(requests[count]);
                 self.update_figures(count);
             }
             Ran::Done | Ran::Close(_) => {
@@ -395,7 +395,7 @@ impl Connection {
                 if self.args.is_empty() {
                     self.parser.clear_scratch();
                 }
-                self.update_figures(parsed.len());
+                self.update_figures(requests.len());
             }
         }
         ran
@@ -403,14 +403,14 @@ impl Connection {
 
     /// CLIENT PAUSE holds this request back: it and the rest stay in `pending`. A request
     /// with large arguments stays parsed; others are parsed again.
-    fn hold_back(&mut self, waiting: &Parsed) {
+    fn hold_back(&mut self, waiting: Request) {
         self.paused = true;
         self.session.client.figures.paused.store(true, Ordering::Relaxed);
         if self.externals.is_empty() {
             self.parser.reset();
             self.args.clear();
         } else {
-            self.held = Some(waiting.clone());
+            self.held = Some(waiting);
         }
     }
 

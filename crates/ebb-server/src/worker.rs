@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use ebb_config::id;
-use ebb_engine::{Executor, Peer, Reply, Server, Session, transaction, unix_ms};
+use ebb_engine::{Executor, Peer, Reply, Request, Server, Session, transaction, unix_ms};
 use ebb_heap::ArenaId;
 use mio::event::Source;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -69,6 +69,7 @@ pub(crate) struct Worker {
     executor: Executor,
     buffer: Box<[u8]>,
     reply: Reply,
+    requests: Vec<Request>,
     arena: ArenaId,
     connections: Vec<Option<Box<Connection>>>,
     vacant: Vec<usize>,
@@ -98,6 +99,7 @@ impl Worker {
             executor: Executor::new(server, number),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             reply: Reply::default(),
+            requests: Vec::new(),
             arena: ArenaId::new(),
             connections: Vec::new(),
             vacant: Vec::new(),
@@ -174,6 +176,7 @@ impl Worker {
             executor: &mut self.executor,
             buffer: &mut self.buffer,
             reply: &mut self.reply,
+            requests: &mut self.requests,
             arena: self.arena,
         };
         Some(work(connection, &mut tools))
