@@ -1,3 +1,4 @@
+//! Algorithms over values that need no keyspace: numbers, glob patterns, bit operations, LCS.
 #![forbid(unsafe_code)]
 
 pub mod bitfield;
