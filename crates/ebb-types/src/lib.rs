@@ -1,5 +1,11 @@
 //! Algorithms over values that need no keyspace: numbers, glob patterns, bit operations, LCS.
 #![forbid(unsafe_code)]
 
+pub mod bitfield;
+pub mod bitmap;
 pub mod float;
+pub mod glob;
+pub mod lcs;
+pub mod long_double;
 pub mod number;
+mod numeral;
