@@ -31,10 +31,7 @@ impl FieldType {
             _ => return None,
         };
         let bits = parse_u64(bits).filter(|bits| (1..=bits_max).contains(bits))?;
-        Some(Self {
-            signed,
-            bits: bits as u8,
-        })
+        Some(Self { signed, bits: bits as u8 })
     }
 
     /// The width in bits.
@@ -44,13 +41,8 @@ impl FieldType {
 
     /// The integer whose highest bit is at `offset`. Beyond the end of the string all bits are 0.
     pub fn get(self, bytes: &[u8], offset: u64) -> i64 {
-        let bit = |at: u8| {
-            u64::from(
-                offset
-                    .checked_add(at.into())
-                    .is_some_and(|at| get_bit(bytes, at)),
-            )
-        };
+        let bit =
+            |at: u8| u64::from(offset.checked_add(at.into()).is_some_and(|at| get_bit(bytes, at)));
         let raw = (0..self.bits).fold(0, |value, at| value << 1 | bit(at));
         self.truncate(raw)
     }
@@ -158,21 +150,10 @@ mod tests {
         ];
         for (text, value, increment, wrapped, limit) in cases {
             let add = |overflow| field(text).increment(value, increment, overflow);
-            let found = [
-                add(Overflow::Wrap),
-                add(Overflow::Saturate),
-                add(Overflow::Fail),
-            ];
-            assert_eq!(
-                found,
-                [Some(wrapped), Some(limit), None],
-                "{text} {value} {increment}"
-            );
+            let found = [add(Overflow::Wrap), add(Overflow::Saturate), add(Overflow::Fail)];
+            assert_eq!(found, [Some(wrapped), Some(limit), None], "{text} {value} {increment}");
         }
-        assert_eq!(
-            field("i64").increment(i64::MIN, i64::MAX, Overflow::Fail),
-            Some(-1)
-        );
+        assert_eq!(field("i64").increment(i64::MIN, i64::MAX, Overflow::Fail), Some(-1));
     }
 
     proptest! {

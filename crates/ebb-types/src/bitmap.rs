@@ -2,9 +2,7 @@
 
 /// The bit at `offset`; beyond the end all bits are 0.
 pub fn get_bit(bytes: &[u8], offset: u64) -> bool {
-    let byte = usize::try_from(offset / 8)
-        .ok()
-        .and_then(|at| bytes.get(at));
+    let byte = usize::try_from(offset / 8).ok().and_then(|at| bytes.get(at));
     byte.is_some_and(|byte| byte & mask(offset) != 0)
 }
 
@@ -12,11 +10,7 @@ pub fn get_bit(bytes: &[u8], offset: u64) -> bool {
 pub fn set_bit(bytes: &mut [u8], offset: u64, value: bool) -> Option<bool> {
     let byte = bytes.get_mut(usize::try_from(offset / 8).ok()?)?;
     let old = *byte & mask(offset) != 0;
-    *byte = if value {
-        *byte | mask(offset)
-    } else {
-        *byte & !mask(offset)
-    };
+    *byte = if value { *byte | mask(offset) } else { *byte & !mask(offset) };
     Some(old)
 }
 
@@ -28,10 +22,8 @@ fn mask(offset: u64) -> u8 {
 pub fn count_ones(bytes: &[u8]) -> u64 {
     let words = bytes.chunks_exact(8);
     let tail: u32 = words.remainder().iter().map(|byte| byte.count_ones()).sum();
-    let count = |word: &[u8]| {
-        word.try_into()
-            .map_or(0, |word| u64::from_ne_bytes(word).count_ones())
-    };
+    let count =
+        |word: &[u8]| word.try_into().map_or(0, |word| u64::from_ne_bytes(word).count_ones());
     words.map(|word| u64::from(count(word))).sum::<u64>() + u64::from(tail)
 }
 
@@ -56,11 +48,9 @@ pub fn first_bit(bytes: &[u8], value: bool, start: u64, end: u64) -> Option<u64>
         first as u64 * 8 + u64::from(head.leading_zeros())
     } else {
         let rest = &bytes[first + 1..=last];
-        let skip = rest
-            .chunks_exact(8)
-            .take_while(|word| word.iter().all(|&byte| byte == flip))
-            .count()
-            * 8;
+        let skip =
+            rest.chunks_exact(8).take_while(|word| word.iter().all(|&byte| byte == flip)).count()
+                * 8;
         let at = skip + rest[skip..].iter().position(|&byte| byte != flip)?;
         (first + 1 + at) as u64 * 8 + u64::from((rest[at] ^ flip).leading_zeros())
     };
@@ -70,9 +60,7 @@ pub fn first_bit(bytes: &[u8], value: bool, start: u64, end: u64) -> Option<u64>
 /// The first and the last byte that the bits from `start` to `end` touch, or `None` if there are none.
 fn byte_range(bytes: &[u8], start: u64, end: u64) -> Option<(usize, usize)> {
     let first = usize::try_from(start / 8).ok()?;
-    let last = usize::try_from(end / 8)
-        .unwrap_or(usize::MAX)
-        .min(bytes.len().checked_sub(1)?);
+    let last = usize::try_from(end / 8).unwrap_or(usize::MAX).min(bytes.len().checked_sub(1)?);
     (start <= end && first <= last).then_some((first, last))
 }
 
@@ -115,9 +103,7 @@ pub fn combine(op: BitOp, sources: &[&[u8]]) -> Vec<u8> {
                 out[source.len()..].fill(0);
             }
         }
-        BitOp::Xor => others
-            .iter()
-            .for_each(|source| zip(&mut out, source, |a, b| a ^ b)),
+        BitOp::Xor => others.iter().for_each(|source| zip(&mut out, source, |a, b| a ^ b)),
         BitOp::Not => out.iter_mut().for_each(|byte| *byte = !*byte),
         BitOp::One => {
             let mut repeated = vec![0; len];
@@ -129,9 +115,7 @@ pub fn combine(op: BitOp, sources: &[&[u8]]) -> Vec<u8> {
             }
             zip(&mut out, &repeated, |once, twice| once & !twice);
         }
-        _ => others
-            .iter()
-            .for_each(|source| zip(&mut out, source, |a, b| a | b)),
+        _ => others.iter().for_each(|source| zip(&mut out, source, |a, b| a | b)),
     }
     match op {
         BitOp::Diff => {

@@ -9,34 +9,21 @@ use std::io::Write as _;
 /// so is a number that is out of range or that would become zero though it is not.
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
     /// Doubles, with 53 bits.
-    const DOUBLE: Format = Format {
-        bits: 53,
-        exponent_min: -1074,
-        exponent_max: 971,
-    };
+    const DOUBLE: Format = Format { bits: 53, exponent_min: -1074, exponent_max: 971 };
 
     match Numeral::parse(text)? {
-        Numeral::Infinity { negative } => Some(if negative {
-            f64::NEG_INFINITY
-        } else {
-            f64::INFINITY
-        }),
+        Numeral::Infinity { negative } => {
+            Some(if negative { f64::NEG_INFINITY } else { f64::INFINITY })
+        }
         Numeral::Decimal { digits, .. } => {
             // The grammar has been checked, and all of it is also the grammar of the standard library.
             let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
             let lost = value == 0.0 && !digits.is_empty();
             (value.is_finite() && !lost).then_some(value)
         }
-        Numeral::Binary {
-            negative,
-            mantissa,
-            inexact,
-            exponent,
-        } => {
-            let Rounded::Finite {
-                mantissa: rounded,
-                exponent,
-            } = DOUBLE.round(mantissa, inexact, exponent)
+        Numeral::Binary { negative, mantissa, inexact, exponent } => {
+            let Rounded::Finite { mantissa: rounded, exponent } =
+                DOUBLE.round(mantissa, inexact, exponent)
             else {
                 return None;
             };

@@ -71,11 +71,7 @@ fn in_class(mut class: &[u8], byte: u8, ignore_case: bool) -> (bool, &[u8]) {
             [b']', rest @ ..] => return (found, rest),
             [first, b'-', last, rest @ ..] => {
                 let fold = |byte: u8| {
-                    if ignore_case {
-                        byte.to_ascii_lowercase()
-                    } else {
-                        byte
-                    }
+                    if ignore_case { byte.to_ascii_lowercase() } else { byte }
                 };
                 let (low, high) = (*first.min(last), *first.max(last));
                 found |= (fold(low)..=fold(high)).contains(&fold(byte));
@@ -133,11 +129,7 @@ mod tests {
     #[test]
     fn many_stars_take_no_exponential_time() {
         let pattern = b"a*".repeat(200);
-        assert!(!matches(
-            &[&pattern[..], b"b"].concat(),
-            &[b'a'; 5000],
-            false
-        ));
+        assert!(!matches(&[&pattern[..], b"b"].concat(), &[b'a'; 5000], false));
     }
 
     fn model(pattern: &[u8], text: &[u8]) -> bool {

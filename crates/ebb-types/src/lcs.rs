@@ -46,15 +46,10 @@ pub fn lcs(a: &[u8], b: &[u8]) -> Lcs {
     let mut leave_a = vec![0_u64; words_per_row * a.len()];
     for (i, &byte) in a.iter().enumerate() {
         let bits = &mut leave_a[i * words_per_row..][..words_per_row];
-        next_row(&mut row, byte, b, |j, leave| {
-            bits[j / 64] |= u64::from(leave) << (j % 64)
-        });
+        next_row(&mut row, byte, b, |j, leave| bits[j / 64] |= u64::from(leave) << (j % 64));
     }
 
-    let mut found = Lcs {
-        text: Vec::with_capacity(row[b.len()] as usize),
-        matches: Vec::new(),
-    };
+    let mut found = Lcs { text: Vec::with_capacity(row[b.len()] as usize), matches: Vec::new() };
     let (mut i, mut j) = (a.len(), b.len());
     let mut adjoins = false;
     while i > 0 && j > 0 {
@@ -64,10 +59,7 @@ pub fn lcs(a: &[u8], b: &[u8]) -> Lcs {
             found.text.push(a[i]);
             match found.matches.last_mut() {
                 Some(run) if adjoins => (run.a.0, run.b.0) = (i, j),
-                _ => found.matches.push(Match {
-                    a: (i, i),
-                    b: (j, j),
-                }),
+                _ => found.matches.push(Match { a: (i, i), b: (j, j) }),
             }
             adjoins = true;
         } else {
@@ -91,11 +83,7 @@ fn next_row(row: &mut [u32], byte: u8, b: &[u8], mut on_choice: impl FnMut(usize
     for (j, (&other, cell)) in b.iter().zip(&mut row[1..]).enumerate() {
         let above = *cell;
         on_choice(j, above > left);
-        left = if byte == other {
-            diagonal + 1
-        } else {
-            above.max(left)
-        };
+        left = if byte == other { diagonal + 1 } else { above.max(left) };
         diagonal = above;
         *cell = left;
     }
@@ -110,27 +98,9 @@ mod tests {
     fn the_known_example() {
         let found = lcs(b"ohmytext", b"mynewtext");
         assert_eq!(found.text, b"mytext");
-        assert_eq!(
-            found.matches,
-            [
-                Match {
-                    a: (4, 7),
-                    b: (5, 8)
-                },
-                Match {
-                    a: (2, 3),
-                    b: (0, 1)
-                }
-            ]
-        );
+        assert_eq!(found.matches, [Match { a: (4, 7), b: (5, 8) }, Match { a: (2, 3), b: (0, 1) }]);
         assert_eq!(found.matches[0].run_len(), 4);
-        assert_eq!(
-            lcs(b"", b"abc"),
-            Lcs {
-                text: vec![],
-                matches: vec![]
-            }
-        );
+        assert_eq!(lcs(b"", b"abc"), Lcs { text: vec![], matches: vec![] });
         assert_eq!(lcs_len(b"abc", b""), 0);
     }
 

@@ -8,11 +8,7 @@ use crate::number::IntegerText;
 use crate::numeral::{Format, Numeral, Rounded};
 use std::cmp::Ordering;
 
-const EXTENDED: Format = Format {
-    bits: 64,
-    exponent_min: -16445,
-    exponent_max: 16320,
-};
+const EXTENDED: Format = Format { bits: 64, exponent_min: -16445, exponent_max: 16320 };
 
 /// The longest text that is read as a number, in bytes.
 const TEXT_LEN_MAX: usize = 5 * 1024 - 1;
@@ -47,37 +43,20 @@ impl LongDouble {
         }
         let (negative, rounded, is_zero) = match Numeral::parse(text)? {
             Numeral::Infinity { negative } => {
-                return Some(Self {
-                    negative,
-                    magnitude: Magnitude::Infinite,
-                });
+                return Some(Self { negative, magnitude: Magnitude::Infinite });
             }
-            Numeral::Decimal {
-                negative,
-                digits,
-                exponent,
-            } => (
-                negative,
-                round_decimal(&digits, exponent),
-                digits.is_empty(),
-            ),
-            Numeral::Binary {
-                negative,
-                mantissa,
-                inexact,
-                exponent,
-            } => (
-                negative,
-                EXTENDED.round(mantissa, inexact, exponent),
-                mantissa == 0,
-            ),
+            Numeral::Decimal { negative, digits, exponent } => {
+                (negative, round_decimal(&digits, exponent), digits.is_empty())
+            }
+            Numeral::Binary { negative, mantissa, inexact, exponent } => {
+                (negative, EXTENDED.round(mantissa, inexact, exponent), mantissa == 0)
+            }
         };
         match rounded {
             Rounded::Finite { mantissa: 0, .. } if !is_zero => None,
-            Rounded::Finite { mantissa, exponent } => Some(Self {
-                negative,
-                magnitude: Magnitude::Finite { mantissa, exponent },
-            }),
+            Rounded::Finite { mantissa, exponent } => {
+                Some(Self { negative, magnitude: Magnitude::Finite { mantissa, exponent } })
+            }
             Rounded::Overflow => None,
         }
     }
@@ -87,10 +66,8 @@ impl LongDouble {
         let Magnitude::Finite { mantissa, exponent } = self.magnitude else {
             return None;
         };
-        let Magnitude::Finite {
-            mantissa: other_mantissa,
-            exponent: other_exponent,
-        } = other.magnitude
+        let Magnitude::Finite { mantissa: other_mantissa, exponent: other_exponent } =
+            other.magnitude
         else {
             return None;
         };
@@ -102,16 +79,8 @@ impl LongDouble {
         let distance = exponent - other_exponent;
         let mine = u128::from(mantissa) << 63;
         let unshifted = u128::from(other_mantissa) << 63;
-        let theirs = if distance < 128 {
-            unshifted >> distance
-        } else {
-            0
-        };
-        let inexact = if distance < 128 {
-            theirs << distance != unshifted
-        } else {
-            unshifted != 0
-        };
+        let theirs = if distance < 128 { unshifted >> distance } else { 0 };
+        let inexact = if distance < 128 { theirs << distance != unshifted } else { unshifted != 0 };
 
         let (negative, sum) = if self.negative == other.negative {
             (self.negative, mine + theirs)
@@ -125,10 +94,9 @@ impl LongDouble {
             }
         };
         match EXTENDED.round(sum, inexact, exponent - 63) {
-            Rounded::Finite { mantissa, exponent } => Some(Self {
-                negative,
-                magnitude: Magnitude::Finite { mantissa, exponent },
-            }),
+            Rounded::Finite { mantissa, exponent } => {
+                Some(Self { negative, magnitude: Magnitude::Finite { mantissa, exponent } })
+            }
             Rounded::Overflow => None,
         }
     }
@@ -167,11 +135,7 @@ fn write_shifted(out: &mut Vec<u8>, mantissa: u64, shift: i64) {
     /// As many bits as leave the product of a limb and a power of two, with its carry, within 64 bits.
     const STEP: i64 = 32;
 
-    let mut limbs = vec![
-        mantissa % LIMB,
-        mantissa / LIMB % LIMB,
-        mantissa / LIMB / LIMB,
-    ];
+    let mut limbs = vec![mantissa % LIMB, mantissa / LIMB % LIMB, mantissa / LIMB / LIMB];
     let mut left = shift;
     while left > 0 {
         let step = left.min(STEP);
@@ -211,10 +175,8 @@ fn write_fraction(out: &mut Vec<u8>, mantissa: u64, shift: i64) {
         kept + u128::from(rest > half || (rest == half && kept & 1 == 1))
     };
     // Both fit: the quotient is less than the mantissa, and the remainder has 17 digits.
-    let (whole, fraction) = (
-        (rounded / ONE_IN_DECIMALS) as u64,
-        (rounded % ONE_IN_DECIMALS) as u64,
-    );
+    let (whole, fraction) =
+        ((rounded / ONE_IN_DECIMALS) as u64, (rounded % ONE_IN_DECIMALS) as u64);
     out.extend_from_slice(IntegerText::from_u64(whole).as_bytes());
     if fraction > 0 {
         out.push(b'.');
@@ -255,18 +217,11 @@ fn round_decimal(digits: &[u8], exponent: i64) -> Rounded {
     if exponent >= 0 {
         return numerator.times_power_of_ten(exponent as u64).round();
     }
-    round_quotient(
-        numerator,
-        Natural::from(1).times_power_of_ten(exponent.unsigned_abs()),
-    )
+    round_quotient(numerator, Natural::from(1).times_power_of_ten(exponent.unsigned_abs()))
 }
 
 fn small_integer(digits: &[u8]) -> Option<u64> {
-    let value = || {
-        digits
-            .iter()
-            .fold(0, |value, digit| value * 10 + u64::from(digit - b'0'))
-    };
+    let value = || digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
     (digits.len() <= 19).then(value)
 }
 
@@ -308,9 +263,8 @@ impl Natural {
     fn from_digits(digits: &[u8]) -> Self {
         let mut value = Self(Vec::with_capacity(digits.len() / 9 + 1));
         for chunk in digits.chunks(9) {
-            let chunk_value = chunk
-                .iter()
-                .fold(0, |value, digit| value * 10 + u32::from(digit - b'0'));
+            let chunk_value =
+                chunk.iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0'));
             value.multiply_add(10_u32.pow(chunk.len() as u32), chunk_value);
         }
         value
@@ -348,12 +302,7 @@ impl Natural {
 
     fn bits(&self) -> i64 {
         let highest = self.0.last().map_or(32, |limb| limb.leading_zeros());
-        self.0.len() as i64 * 32
-            - if self.is_zero() {
-                0
-            } else {
-                i64::from(highest)
-            }
+        self.0.len() as i64 * 32 - if self.is_zero() { 0 } else { i64::from(highest) }
     }
 
     fn shift_left(&mut self, bits: u64) {
@@ -393,10 +342,7 @@ impl Natural {
     fn round(&self) -> Rounded {
         let skipped = self.0.len().saturating_sub(4);
         let (low, high) = self.0.split_at(skipped);
-        let top = high
-            .iter()
-            .rev()
-            .fold(0, |value, &limb| value << 32 | u128::from(limb));
+        let top = high.iter().rev().fold(0, |value, &limb| value << 32 | u128::from(limb));
         // Four limbs of which the highest is not zero have at least 97 bits.
         EXTENDED.round(top, low.iter().any(|&limb| limb != 0), 32 * skipped as i64)
     }
@@ -452,15 +398,8 @@ mod tests {
         ] {
             assert_eq!(LongDouble::parse(text.as_bytes()), None, "{text:?}");
         }
-        assert_eq!(
-            LongDouble::parse(&[b'1'; TEXT_LEN_MAX + 1]),
-            None,
-            "too long"
-        );
-        assert!(
-            LongDouble::parse(&[b'0'; TEXT_LEN_MAX]).is_some(),
-            "as long as may be"
-        );
+        assert_eq!(LongDouble::parse(&[b'1'; TEXT_LEN_MAX + 1]), None, "too long");
+        assert!(LongDouble::parse(&[b'0'; TEXT_LEN_MAX]).is_some(), "as long as may be");
         assert_eq!(add("inf", "1"), "error");
         assert_eq!(add("inf", "-inf"), "error");
     }

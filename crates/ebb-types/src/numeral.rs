@@ -7,19 +7,10 @@ pub(crate) enum Numeral {
     /// `inf` or `infinity`.
     Infinity { negative: bool },
     /// `digits * 10^exponent`; the digits are ASCII, without leading zeros, and empty for zero.
-    Decimal {
-        negative: bool,
-        digits: Vec<u8>,
-        exponent: i64,
-    },
+    Decimal { negative: bool, digits: Vec<u8>, exponent: i64 },
     /// `(mantissa + fraction) * 2^exponent`, with a fraction between 0 and 1, both excluded, if `inexact`. Then the
     /// mantissa has at least 124 bits.
-    Binary {
-        negative: bool,
-        mantissa: u128,
-        inexact: bool,
-        exponent: i64,
-    },
+    Binary { negative: bool, mantissa: u128, inexact: bool, exponent: i64 },
 }
 
 /// Exponents are cut off here, where every format has long since overflowed or underflowed whatever the digits.
@@ -50,11 +41,7 @@ impl Numeral {
             return None;
         }
         let digits: Vec<u8> = all.copied().skip_while(|&digit| digit == b'0').collect();
-        Some(Self::Decimal {
-            negative,
-            digits,
-            exponent: exponent - fraction.len() as i64,
-        })
+        Some(Self::Decimal { negative, digits, exponent: exponent - fraction.len() as i64 })
     }
 
     fn parse_hexadecimal(negative: bool, text: &[u8]) -> Option<Self> {
@@ -81,10 +68,7 @@ impl Numeral {
 
 /// Cuts off the exponent, which is 0 if there is none.
 fn split_exponent(text: &[u8], marker: u8) -> Option<(&[u8], i64)> {
-    let Some(at) = text
-        .iter()
-        .position(|byte| byte.to_ascii_lowercase() == marker)
-    else {
+    let Some(at) = text.iter().position(|byte| byte.to_ascii_lowercase() == marker) else {
         return Some((text, 0));
     };
     let (negative, digits) = match &text[at + 1..] {
@@ -134,10 +118,7 @@ impl Format {
     /// must have at least two bits more than the format.
     pub(crate) fn round(&self, mantissa: u128, inexact: bool, exponent: i64) -> Rounded {
         if mantissa == 0 {
-            return Rounded::Finite {
-                mantissa: 0,
-                exponent: self.exponent_min,
-            };
+            return Rounded::Finite { mantissa: 0, exponent: self.exponent_min };
         }
         let bits = 128 - i64::from(mantissa.leading_zeros());
         let dropped = (bits - self.bits).max(self.exponent_min - exponent);
@@ -162,9 +143,6 @@ impl Format {
             return Rounded::Overflow;
         }
         // At most `self.bits` bits are left, which are no more than 64.
-        Rounded::Finite {
-            mantissa: kept as u64,
-            exponent,
-        }
+        Rounded::Finite { mantissa: kept as u64, exponent }
     }
 }

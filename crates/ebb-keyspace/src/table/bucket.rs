@@ -42,12 +42,6 @@ impl Iterator for Matches {
     }
 }
 
-/// The tag for a hash.
-#[inline]
-pub(super) fn tag(hash: u64) -> u8 {
-    (hash as u8).max(1)
-}
-
 impl Bucket {
     /// # Safety
     /// `address` is a bucket's start, 64-aligned, and stays valid while the value is used.

@@ -1,7 +1,7 @@
 //! The table: from the hash of a key to its entry, at most 8 bytes a key.
 //!
 //! An extendible-hashing directory of small segments. The directory is indexed by the top
-//! bits of the hash; each segment owns a prefix of them. A segment grows by a sixth at a
+//! bits of the position, which follows from the hash; each segment owns a prefix of them. A segment grows by a sixth at a
 //! time and splits in two when it is full; neighbours merge when both are nearly empty. No
 //! operation rebuilds more than one segment (some 300 entries), the directory itself apart,
 //! which is 8 bytes for 240 entries and doubles by copying.
@@ -10,23 +10,25 @@
 //! how to compare and how to hash. It owns the handles it stores only in so far as it keeps
 //! them; whoever removes one owns it.
 //!
-//! Scanning: positions are hash values in increasing order. A cursor is the smallest hash
-//! that has not been visited, so splits, merges and growth between two calls change
-//! nothing: an entry that is there from the first call to the last has a hash that some
-//! call passes over, and is visited by that call, exactly once.
+//! Scanning goes by increasing position. A cursor is the smallest position that has not been
+//! visited, so splits, merges and growth between two calls change nothing: an entry that is
+//! there from the first call to the last has a position that some call passes over, and is
+//! visited by that call, exactly once.
 
 mod bucket;
 pub(crate) mod entries;
 pub(crate) mod handle;
+mod point;
 mod segment;
 
 use ebb_heap::{ArenaId, Compact, OutOfMemory};
 use rand::Rng;
 
 use bucket::SLOTS;
+use point::Point;
 use segment::{BUCKETS_MAX, Place, Segment};
 
-/// Bits of the hash that a scan position has, from the top.
+/// Bits of a position that a scan's cursor has, from the top.
 pub const POSITION_BITS: u32 = 48;
 /// Two neighbours merge when they hold at most this many entries together.
 const MERGE_MAX: usize = 160;
@@ -48,7 +50,7 @@ pub struct Table {
 /// Where [`Table::find`] found an entry; valid until the table changes.
 #[derive(Clone, Copy)]
 pub struct Found {
-    hash: u64,
+    point: Point,
     row: usize,
     place: Place,
     version: u32,
@@ -93,8 +95,8 @@ impl Table {
     }
 
     #[inline]
-    fn row(&self, hash: u64) -> usize {
-        if self.depth == 0 { 0 } else { (hash >> (64 - u32::from(self.depth))) as usize }
+    fn row(&self, position: u64) -> usize {
+        if self.depth == 0 { 0 } else { (position >> (64 - u32::from(self.depth))) as usize }
     }
 
     /// The first row that names the same segment as `row`.
@@ -118,30 +120,30 @@ impl Table {
     /// Asks for the bucket of a hash ahead of a search.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
-        if let Some(segment) = self.directory.get(self.row(hash)) {
-            segment.prefetch(hash);
+        let point = Point::of(hash);
+        if let Some(segment) = self.directory.get(self.row(point.position)) {
+            segment.prefetch(point);
         }
     }
 
     /// Asks for the entry that a hash probably names, once its bucket is there.
     #[inline]
     pub fn prefetch_entry(&self, hash: u64) {
-        if let Some(segment) = self.directory.get(self.row(hash)) {
-            let bucket = segment.bucket(segment.home(hash));
-            if let Some(slot) = bucket.matches(bucket::tag(hash)).next() {
-                bucket.slot(slot).prefetch();
-            }
+        let point = Point::of(hash);
+        if let Some(segment) = self.directory.get(self.row(point.position)) {
+            segment.prefetch_entries(point);
         }
     }
 
     /// Finds the entry with this hash for which `eq` holds.
     #[inline]
     pub fn find(&self, hash: u64, eq: impl FnMut(Compact) -> bool) -> Option<Found> {
-        let row = self.row(hash);
+        let point = Point::of(hash);
+        let row = self.row(point.position);
         let segment = self.directory.get(row)?;
-        let place = segment.find(hash, eq)?;
+        let place = segment.find(point, eq)?;
         let entry = segment.bucket(place.bucket).slot(place.slot);
-        Some(Found { hash, row, place, version: self.version, entry })
+        Some(Found { point, row, place, version: self.version, entry })
     }
 
     /// Whether the table has not changed since.
@@ -168,11 +170,12 @@ impl Table {
             self.directory.push(Segment::new(self.arena, 1, 0)?);
             (self.depth, self.deepest, self.segments) = (0, 1, 1);
         }
+        let point = Point::of(hash);
         loop {
-            let first = self.first_row(self.row(hash));
+            let first = self.first_row(self.row(point.position));
             let segment = self.directory[first];
             if segment.count() < Segment::limit(segment.buckets()) {
-                segment.place(hash, entry);
+                segment.place(point, entry);
                 self.directory[first] = segment.with_count(segment.count() + 1);
                 self.len += 1;
                 self.version = self.version.wrapping_add(1);
@@ -186,7 +189,7 @@ impl Table {
     pub fn remove(&mut self, found: Found, hash_of: impl Fn(Compact) -> u64) -> Compact {
         let first = self.first_row(found.row);
         let segment = self.directory[first];
-        let entry = segment.displace(found.hash, found.place);
+        let entry = segment.displace(found.point, found.place);
         let segment = segment.with_count(segment.count() - 1);
         self.directory[first] = segment;
         self.len -= 1;
@@ -244,10 +247,10 @@ impl Table {
         let mut entries = Vec::with_capacity(old.count());
         old.collect(hash_of, &mut entries);
         let bit = 1 << (63 - u32::from(depth));
-        entries.sort_unstable_by_key(|&(hash, _)| hash & bit);
-        let half = entries.partition_point(|&(hash, _)| hash & bit == 0);
+        entries.sort_unstable_by_key(|&(point, _)| point.position & bit);
+        let half = entries.partition_point(|&(point, _)| point.position & bit == 0);
         let (low, high) = entries.split_at(half);
-        let build = |part: &[(u64, Compact)]| {
+        let build = |part: &[(Point, Compact)]| {
             Segment::build(self.arena, depth + 1, Segment::buckets_for(part.len()), part)
         };
         let low = build(low)?;
@@ -369,8 +372,8 @@ impl Table {
         let segment = self.directory[row];
         let home = segment.home(from);
         segment.visit_home(home, |entry| {
-            let hash = hash_of(entry);
-            if segment.home(hash) == home && hash >= from {
+            let position = Point::of(hash_of(entry)).position;
+            if segment.home(position) == home && position >= from {
                 visit(entry);
             }
         });

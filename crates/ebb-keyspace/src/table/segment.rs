@@ -1,14 +1,15 @@
-//! A segment: a run of buckets that holds the entries of one prefix of the hash.
+//! A segment: a run of buckets that holds the entries of one prefix of the position.
 //!
-//! The prefix's range of hashes is divided evenly among the buckets, so a segment may have
+//! The prefix's range of positions is divided evenly among the buckets, so a segment may have
 //! any number of buckets and grows by a sixth at a time: the table stays between three
 //! quarters and nine tenths full at every size, where doubling would leave it half empty.
-//! Within a segment, buckets are in the order of the hash; that order is what a scan's
-//! cursor counts.
+//! Within a segment, buckets are in the order of positions (see [`super::point`]); that order
+//! is what a scan's cursor counts.
 
 use ebb_heap::{ArenaId, Block, Compact, FIRST_OWNER_KIND, OutOfMemory, prefetch};
 
-use super::bucket::{BUCKET_BYTES, Bucket, SLOTS, tag};
+use super::bucket::{BUCKET_BYTES, Bucket, SLOTS};
+use super::point::Point;
 
 /// The most buckets a segment has; then it splits.
 pub(super) const BUCKETS_MAX: usize = 32;
@@ -97,10 +98,10 @@ impl Segment {
         unsafe { Bucket::at(self.address().wrapping_add(index * BUCKET_BYTES)) }
     }
 
-    /// The bucket a hash belongs to.
+    /// The bucket a position belongs to.
     #[inline]
-    pub(super) fn home(self, hash: u64) -> usize {
-        let fraction = (hash << self.depth()) >> 48;
+    pub(super) fn home(self, position: u64) -> usize {
+        let fraction = (position << self.depth()) >> 48;
         (fraction as usize * self.buckets()) >> 16
     }
 
@@ -110,8 +111,21 @@ impl Segment {
     }
 
     #[inline]
-    pub(super) fn prefetch(self, hash: u64) {
-        prefetch(self.address().wrapping_add(self.home(hash) * BUCKET_BYTES));
+    pub(super) fn prefetch(self, point: Point) {
+        prefetch(self.address().wrapping_add(self.home(point.position) * BUCKET_BYTES));
+    }
+
+    /// Asks for the entries that may be at this point. They lie in the home bucket or, if that
+    /// overflows, nearly always in the next.
+    #[inline]
+    pub(super) fn prefetch_entries(self, point: Point) {
+        let home = self.home(point.position);
+        let bucket = self.bucket(home);
+        bucket.matches(point.tag).for_each(|slot| bucket.slot(slot).prefetch());
+        if bucket.overflow() != 0 {
+            let next = self.bucket(self.next_bucket(home));
+            next.matches(point.tag).for_each(|slot| next.slot(slot).prefetch());
+        }
     }
 
     #[inline]
@@ -120,12 +134,11 @@ impl Segment {
     }
 
     #[inline]
-    pub(super) fn find(self, hash: u64, mut eq: impl FnMut(Compact) -> bool) -> Option<Place> {
-        let tag = tag(hash);
-        let mut index = self.home(hash);
+    pub(super) fn find(self, point: Point, mut eq: impl FnMut(Compact) -> bool) -> Option<Place> {
+        let mut index = self.home(point.position);
         for _ in 0..self.buckets() {
             let bucket = self.bucket(index);
-            for slot in bucket.matches(tag) {
+            for slot in bucket.matches(point.tag) {
                 if eq(bucket.slot(slot)) {
                     return Some(Place { bucket: index, slot });
                 }
@@ -139,12 +152,12 @@ impl Segment {
     }
 
     /// Puts an entry in; there must be room.
-    pub(super) fn place(self, hash: u64, entry: Compact) {
-        let mut index = self.home(hash);
+    pub(super) fn place(self, point: Point, entry: Compact) {
+        let mut index = self.home(point.position);
         loop {
             let bucket = self.bucket(index);
             if let Some(slot) = bucket.empty() {
-                bucket.fill(slot, tag(hash), entry);
+                bucket.fill(slot, point.tag, entry);
                 return;
             }
             bucket.add_overflow();
@@ -153,8 +166,8 @@ impl Segment {
     }
 
     /// Takes an entry out of its place.
-    pub(super) fn displace(self, hash: u64, place: Place) -> Compact {
-        let mut index = self.home(hash);
+    pub(super) fn displace(self, point: Point, place: Place) -> Compact {
+        let mut index = self.home(point.position);
         while index != place.bucket {
             self.bucket(index).remove_overflow();
             index = self.next_bucket(index);
@@ -186,16 +199,20 @@ impl Segment {
         }
     }
 
-    /// Entries with their hashes. Each hash costs a look at the entry, so all entries are
+    /// Entries with their points. Each costs a look at the entry, so all entries are
     /// asked for before the first is looked at.
-    pub(super) fn collect(self, hash_of: &impl Fn(Compact) -> u64, into: &mut Vec<(u64, Compact)>) {
+    pub(super) fn collect(
+        self,
+        hash_of: &impl Fn(Compact) -> u64,
+        into: &mut Vec<(Point, Compact)>,
+    ) {
         let start = into.len();
         self.for_each(|entry| {
             entry.prefetch();
-            into.push((0, entry));
+            into.push((Point::default(), entry));
         });
-        for (hash, entry) in &mut into[start..] {
-            *hash = hash_of(*entry);
+        for (point, entry) in &mut into[start..] {
+            *point = Point::of(hash_of(*entry));
         }
     }
 
@@ -204,12 +221,12 @@ impl Segment {
         arena: ArenaId,
         depth: u8,
         buckets: usize,
-        entries: &[(u64, Compact)],
+        entries: &[(Point, Compact)],
     ) -> Result<Segment, OutOfMemory> {
         debug_assert!(entries.len() <= Segment::limit(buckets));
         let segment = Segment::new(arena, buckets, depth)?;
-        for &(hash, entry) in entries {
-            segment.place(hash, entry);
+        for &(point, entry) in entries {
+            segment.place(point, entry);
         }
         Ok(segment.with_count(entries.len()))
     }
