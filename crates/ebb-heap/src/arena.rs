@@ -245,11 +245,13 @@ impl Inner {
 
     fn allocate(&mut self, space: &Space, bytes: usize) -> Result<(*mut u8, usize), OutOfMemory> {
         let list = list_of(bytes);
-        if self.heads[list] != NONE {
+        // Holes of one list differ by less than the list is wide: the first must be asked.
+        let head = self.heads[list];
+        if head != NONE && header_bytes(address_of(head - 1)) >= bytes {
             return Ok(self.take_hole(list, bytes));
         }
         if bytes >= SPLIT_EAGERLY_BYTES
-            && let Some(larger) = self.list_from(list_of(bytes + MIN_BYTES) + 1)
+            && let Some(larger) = self.list_from(list + 1)
         {
             return Ok(self.take_hole(larger, bytes));
         }
@@ -342,7 +344,7 @@ impl Arena {
         kind: u8,
     ) -> Result<*mut u8, OutOfMemory> {
         let space = space();
-        if rounded(bytes) >= LARGE_BYTES {
+        if bytes > LARGE_BYTES - UNIT {
             return self.allocate_large(space, id, bytes, kind);
         }
         let (address, size) = {

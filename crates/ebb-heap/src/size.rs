@@ -1,7 +1,7 @@
 //! Rounding and size lists.
 //!
-//! Sizes up to 2 KiB are kept to 4 bytes; above that to 1/256 of the power of two below,
-//! so rounding never costs more than 0.4%. There is one list of holes for each size.
+//! Blocks are multiples of 4 bytes. Holes are kept in lists: one for each size up to 1 KiB,
+//! and above that one for each 1/256 of the power of two below.
 
 /// Blocks of this many bytes and more get pages of their own.
 pub const LARGE_BYTES: usize = 128 * 1024;
@@ -14,21 +14,12 @@ pub(crate) const LISTS: usize = 2048 + 1;
 
 const FINE_LIMIT: usize = 1024;
 
-/// The bytes a request of `bytes` (header included) takes, for small blocks.
+/// The bytes a request of `bytes` (header included) takes.
 pub fn rounded(bytes: usize) -> usize {
-    if bytes <= FINE_LIMIT {
-        return bytes.max(MIN_BYTES).next_multiple_of(UNIT);
-    }
     if bytes >= LARGE_BYTES {
         return bytes.next_multiple_of(4096);
     }
-    bytes.next_multiple_of(granule(bytes))
-}
-
-/// The rounding step for sizes in the same doubling as `bytes` (over 1024).
-fn granule(bytes: usize) -> usize {
-    let exponent = (bytes - 1).ilog2();
-    1 << (exponent - 8)
+    bytes.max(MIN_BYTES).next_multiple_of(UNIT)
 }
 
 /// The list whose holes all have at least the size that the list's index stands for, and
@@ -47,26 +38,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rounding_wastes_little_and_is_stable() {
-        for bytes in MIN_BYTES..LARGE_BYTES {
-            let size = rounded(bytes);
-            assert!(size >= bytes && size.is_multiple_of(UNIT));
-            assert_eq!(rounded(size), size, "{bytes}");
-            assert!(size - bytes < UNIT.max(bytes / 128), "{bytes} -> {size}");
-        }
-    }
-
-    #[test]
-    fn each_rounded_size_is_the_smallest_of_its_list() {
-        let mut last = 0;
+    fn lists_are_narrow_and_in_order() {
+        let (mut first, mut last) = (MIN_BYTES, list_of(MIN_BYTES));
         for bytes in (MIN_BYTES..LARGE_BYTES).step_by(UNIT) {
             let list = list_of(bytes);
-            assert!(list < LISTS && list >= last);
-            let size = rounded(bytes);
-            if size < LARGE_BYTES {
-                assert!(list_of(size - UNIT) < list_of(size), "{size} shares a list with less");
+            assert!(list < LISTS && (list == last || list == last + 1), "{bytes}");
+            if list != last {
+                (first, last) = (bytes, list);
             }
-            last = list;
+            assert!(bytes - first <= bytes / 256, "sizes {first} and {bytes} share a list");
         }
     }
 }

@@ -287,6 +287,12 @@ fn block_bytes(front: usize, plan: &Plan<'_>) -> usize {
     }
 }
 
+/// Whether a value that needs a block of `needed` bytes is kept in one of `bytes`. Blocks of
+/// more than 1 KiB may be a little larger than asked for, because their holes are.
+fn fits(needed: usize, bytes: usize) -> bool {
+    needed == bytes || (needed > 1024 && needed < bytes && bytes - needed <= bytes / 256)
+}
+
 /// An entry that belongs to no table.
 #[derive(Debug)]
 pub struct Entry(Block);
@@ -529,7 +535,7 @@ impl<'a> EntryMut<'a> {
     pub(crate) fn rewrite(&mut self, value: StringValue<'_>) -> Result<Rewritten, OutOfMemory> {
         let plan = Plan::of(self.0.arena(), value)?;
         let front = self.as_ref().key_range().end;
-        if block_bytes(front, &plan) == self.0.bytes() {
+        if fits(block_bytes(front, &plan), self.0.bytes()) {
             if let Some(old) = self.as_ref().shared_handle() {
                 // SAFETY: the value that holds the reference is overwritten now.
                 unsafe { handle::release_shared(old) };
