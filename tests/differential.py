@@ -1,0 +1,431 @@
+#!/usr/bin/env python3
+"""The same random commands for Debian's redis-server and for Ebb; every reply must be the same.
+
+usage: differential.py EBB [--seed N] [--commands N] [--oracle redis-server]
+
+A run prints its seed and can be repeated with it. Commands go in pipelined rounds over three
+connections (one of which speaks RESP3), with transactions that interleave. At the end of each
+round of sequences the whole keyspaces are compared: values, deadlines and encodings.
+"""
+import argparse
+import os
+import random
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
+from resp import Error, Server  # noqa: E402
+
+KEYS = [b"k%d" % n for n in range(24)] + [b"", b"\x00bin\xff", b"long" * 70]
+NUMBERS = [0, 1, -1, 2, 7, 10, 63, 64, 100, 255, 256, 65535, 2**31 - 1, 2**31, -2**31, 2**32,
+           2**63 - 1, -2**63, 2**63, -2**63 - 1, 2**64]
+TEXTS = [b"", b"a", b"hello", b"hello world", b"0", b"-0", b"+1", b"01", b"1.5", b"-3.25", b"1e3",
+         b"inf", b"nan", b"  1", b"1 ", b"\x00\x01\xff", b"x" * 44, b"x" * 45, b"y" * 300,
+         b"z" * 3000, b"ohmytext", b"mynewtext", b"3.0e3", b"9223372036854775807", b"foobar"]
+FLOATS = [b"0", b"1", b"-1.5", b"0.1", b"3.0e3", b"1e17", b"-1e-5", b"abc", b"inf", b"-inf", b"nan",
+          b"1.7976931348623157e308", b"10.6"]
+OFFSETS = [0, 1, 2, 7, 8, 9, 31, 63, 64, 100, 1000, 8191, -1, 2**32, 2**31, b"x"]
+
+
+class Generator:
+    """Commands, each built by a method whose name begins with its group."""
+
+    def __init__(self, random_source):
+        self.r = random_source
+        self.now = int(time.time() * 1000)
+        groups = {"string": 10, "bits": 6, "keys": 8, "expire": 5, "connection": 1, "wrong": 2}
+        makers, weights = [], []
+        for name in dir(type(self)):
+            group = name.split("_")[0]
+            if group in groups:
+                makers.append(getattr(self, name))
+                weights.append(groups[group])
+        self.makers, self.weights = makers, weights
+
+    def command(self):
+        maker = self.r.choices(self.makers, self.weights)[0]
+        args = maker()
+        if self.r.random() < 0.02:
+            args = args[:-1] if len(args) > 1 and self.r.random() < 0.5 else args + [self.text()]
+        return args
+
+    def key(self):
+        return self.r.choice(KEYS[:8] if self.r.random() < 0.5 else KEYS)
+
+    def keys(self, most=4):
+        return [self.key() for _ in range(self.r.randint(1, most))]
+
+    def number(self):
+        if self.r.random() < 0.6:
+            return self.r.randint(-20, 120)
+        return self.r.choice(NUMBERS) if self.r.random() < 0.9 else self.text()
+
+    def text(self):
+        if self.r.random() < 0.2:
+            return str(self.r.choice(NUMBERS)).encode()
+        return self.r.choice(TEXTS)
+
+    def word(self, *words):
+        word = self.r.choice(words)
+        return word if self.r.random() < 0.8 else word.lower()
+
+    def far(self, ms):
+        """A deadline that is over, or so far away that the run cannot reach it."""
+        base = self.now if ms else self.now // 1000
+        unit = 1000 if ms else 1
+        return self.r.choice([base + self.r.randint(1000, 9999) * 100 * unit,
+                              base + 5000 * unit * 86400, 1, base - 1000 * unit])
+
+    def relative(self, ms):
+        unit = 1000 if ms else 1
+        pick = self.r.random()
+        if pick < 0.7:
+            return self.r.randint(1000, 99999) * 100 * unit
+        return self.r.choice([0, -1, 2**63 - 1, -2**63, 2**62, b"x", b"1.5", 2**64])
+
+    def deadline(self):
+        kind = self.r.choice(["EX", "PX", "EXAT", "PXAT"])
+        ms = kind.startswith("P")
+        return [self.word(kind), self.far(ms) if kind.endswith("AT") else self.relative(ms)]
+
+    # Strings.
+
+    def string_set(self):
+        args = ["SET", self.key(), self.text()]
+        for option in (["NX"], ["XX"], ["GET"], ["KEEPTTL"]):
+            if self.r.random() < 0.15:
+                args += [self.word(*option)]
+        if self.r.random() < 0.25:
+            args += self.deadline()
+        if self.r.random() < 0.03:
+            args += ["BOGUS"]
+        return args
+
+    def string_get(self):
+        return [self.word("GET", "STRLEN", "GETDEL"), self.key()]
+
+    def string_getex(self):
+        args = ["GETEX", self.key()]
+        if self.r.random() < 0.5:
+            args += self.deadline()
+        if self.r.random() < 0.2:
+            args += ["PERSIST"]
+        return args
+
+    def string_getset(self):
+        return [self.word("GETSET", "SETNX", "APPEND"), self.key(), self.text()]
+
+    def string_setex(self):
+        name = self.word("SETEX", "PSETEX")
+        return [name, self.key(), self.relative(name.upper() == "PSETEX"), self.text()]
+
+    def string_many(self):
+        return ["MGET"] + self.keys(6)
+
+    def string_mset(self):
+        args = [self.word("MSET", "MSETNX")]
+        for key in self.keys(4):
+            args += [key, self.text()]
+        return args
+
+    def string_range(self):
+        return [self.word("GETRANGE", "SUBSTR"), self.key(), self.number(), self.number()]
+
+    def string_setrange(self):
+        offset = self.r.choice(OFFSETS + [self.r.randint(0, 60)] * 8)
+        return ["SETRANGE", self.key(), offset, self.text()]
+
+    def string_incr(self):
+        return [self.word("INCR", "DECR"), self.key()]
+
+    def string_incrby(self):
+        return [self.word("INCRBY", "DECRBY"), self.key(), self.number()]
+
+    def string_incrbyfloat(self):
+        return ["INCRBYFLOAT", self.key(), self.r.choice(FLOATS)]
+
+    def string_lcs(self):
+        args = ["LCS", self.key(), self.key()]
+        for option in ("LEN", "IDX", "WITHMATCHLEN"):
+            if self.r.random() < 0.3:
+                args += [option]
+        if self.r.random() < 0.2:
+            args += ["MINMATCHLEN", self.number()]
+        return args
+
+    # Bits.
+
+    def bits_set(self):
+        return ["SETBIT", self.key(), self.r.choice(OFFSETS[:11] + [-1, b"x", 2**32]),
+                self.r.choice([0, 1, 0, 1, 2])]
+
+    def bits_get(self):
+        return ["GETBIT", self.key(), self.r.choice(OFFSETS)]
+
+    def bits_count(self):
+        args = ["BITCOUNT", self.key()]
+        if self.r.random() < 0.7:
+            args += [self.number(), self.number()]
+            if self.r.random() < 0.5:
+                args += [self.word("BIT", "BYTE", "BOGUS")]
+        return args
+
+    def bits_pos(self):
+        args = ["BITPOS", self.key(), self.r.choice([0, 1, 0, 1, 2])]
+        if self.r.random() < 0.7:
+            args += [self.number()]
+            if self.r.random() < 0.7:
+                args += [self.number()]
+                if self.r.random() < 0.5:
+                    args += [self.word("BIT", "BYTE", "BOGUS")]
+        return args
+
+    def bits_op(self):
+        op = self.word("AND", "OR", "XOR", "NOT")
+        keys = [self.key()] if op.upper() == "NOT" and self.r.random() < 0.8 else self.keys(3)
+        return ["BITOP", op, self.key()] + keys
+
+    def bits_field(self):
+        read_only = self.r.random() < 0.2
+        args = ["BITFIELD_RO" if read_only else "BITFIELD", self.key()]
+        for _ in range(self.r.randint(0, 4)):
+            kind = self.r.choice(["u1", "i1", "u4", "i8", "u8", "u63", "i64", "u64", "i65", "x", "u31"])
+            offset = self.r.choice([0, 1, 5, 8, 63, 100, "#0", "#1", "#7", -1, "x"])
+            what = self.r.choice(["GET", "SET", "INCRBY", "OVERFLOW"])
+            if read_only and self.r.random() < 0.8:
+                what = "GET"
+            if what == "GET":
+                args += ["GET", kind, offset]
+            elif what == "OVERFLOW":
+                args += ["OVERFLOW", self.word("WRAP", "SAT", "FAIL", "BOGUS")]
+            else:
+                args += [what, kind, offset, self.number()]
+        return args
+
+    # Keys.
+
+    def keys_del(self):
+        return [self.word("DEL", "UNLINK", "EXISTS", "TOUCH")] + self.keys()
+
+    def keys_type(self):
+        return [self.word("TYPE", "PERSIST"), self.key()]
+
+    def keys_rename(self):
+        return [self.word("RENAME", "RENAMENX"), self.key(), self.key()]
+
+    def keys_copy(self):
+        args = ["COPY", self.key(), self.key()]
+        if self.r.random() < 0.3:
+            args += ["DB", self.r.choice([0, 1, 15, 16, -1, b"x"])]
+        if self.r.random() < 0.5:
+            args += [self.word("REPLACE")]
+        return args
+
+    def keys_move(self):
+        return ["MOVE", self.key(), self.r.choice([0, 1, 2, 16, -1, b"x"])]
+
+    def keys_object(self):
+        return ["OBJECT", self.word("ENCODING", "REFCOUNT", "FREQ", "BOGUS"), self.key()]
+
+    def keys_count(self):
+        return self.r.choice([["DBSIZE"], ["KEYS", self.r.choice(["*", "k1*", "k?", "[", "k[0-3]"])]])
+
+    def keys_swap(self):
+        if self.r.random() < 0.6:
+            return ["DBSIZE"]
+        return ["SWAPDB", self.r.choice([0, 1, 2, 16, b"x"]), self.r.choice([0, 1, 2, -1])]
+
+    def keys_flush(self):
+        if self.r.random() < 0.9:
+            return ["EXISTS"] + self.keys()
+        return [self.word("FLUSHDB", "FLUSHALL")] + self.r.choice([[], ["ASYNC"], ["SYNC"], ["X"]])
+
+    # Expiry.
+
+    def expire_set(self):
+        name = self.r.choice(["EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT"])
+        ms = name.startswith("P")
+        when = self.far(ms) if name.endswith("AT") else self.relative(ms)
+        args = [name, self.key(), when]
+        for option in ("NX", "XX", "GT", "LT", "BOGUS"):
+            if self.r.random() < 0.08:
+                args += [self.word(option)]
+        return args
+
+    def expire_get(self):
+        return [self.word("TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"), self.key()]
+
+    # Connection.
+
+    def connection_misc(self):
+        return self.r.choice([["PING"], ["PING", self.text()], ["ECHO", self.text()],
+                              ["SELECT", self.r.choice([0, 1, 2, 16, -1, b"x"])],
+                              ["CLIENT", "GETNAME"], ["CLIENT", "SETNAME", "some name"],
+                              ["AUTH", "x"], ["AUTH", "default", "x"], ["HELLO", "9"]])
+
+    def wrong_command(self):
+        name = self.r.choice(["NOSUCH", "GETT", "", "SETT", "client", "object", "GET", "SET", "bitop"])
+        return [name] + [self.text() for _ in range(self.r.randint(0, 3))]
+
+
+def is_time(args):
+    return str(args[0]).upper() in ("TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME")
+
+
+def normal(args, reply):
+    """A reply with what may differ between equal servers taken out."""
+    name = str(args[0]).upper()
+    if name == "KEYS" and isinstance(reply, list):
+        return sorted(reply)
+    return reply
+
+
+def same(args, left, right):
+    if left == right:
+        return True
+    if is_time(args) and isinstance(left, int) and isinstance(right, int):
+        # The two servers are asked, and get relative deadlines, a moment apart.
+        return left > 0 and right > 0 and abs(left - right) <= (20_000 if args[0][0] in "pP" else 20)
+    return normal(args, left) == normal(args, right)
+
+
+class Failure(Exception):
+    pass
+
+
+# What differs on purpose, as (words of the command, reason): see docs/compatibility.md.
+DEVIATIONS = []
+
+
+def is_deviation(args, left, right):
+    for words, _reason in DEVIATIONS:
+        if [str(a).upper() for a in args[:len(words)]] == words:
+            return True
+    return False
+
+
+def transactions(generator):
+    """Sequences for the three connections: plain commands, and MULTI blocks of some."""
+    r = generator.r
+    sequences = []
+    for _ in range(3):
+        commands = []
+        while len(commands) < 40:
+            if r.random() < 0.1:
+                if r.random() < 0.5:
+                    commands.append(["WATCH"] + generator.keys())
+                commands.append(["MULTI"])
+                commands += [generator.command() for _ in range(r.randint(0, 5))]
+                commands.append([r.choice(["EXEC", "EXEC", "EXEC", "DISCARD"])])
+            elif r.random() < 0.03:
+                commands.append([r.choice(["EXEC", "DISCARD", "UNWATCH", "RESET", "MULTI"])])
+            else:
+                commands.append(generator.command())
+        sequences.append(commands)
+    return sequences
+
+
+def interleave(r, sequences):
+    """Short bursts of each connection in a random order."""
+    queues = [list(s) for s in sequences]
+    while any(queues):
+        which = r.choice([n for n, queue in enumerate(queues) if queue])
+        size = r.randint(1, 12)
+        burst, queues[which] = queues[which][:size], queues[which][size:]
+        yield which, burst
+
+
+def compare_keyspaces(oracle, ebb):
+    for db in (0, 1, 2):
+        listings = []
+        for client in (oracle, ebb):
+            client("SELECT", db)
+            keys = sorted(client("KEYS", "*"))
+            asks = [["TYPE"], ["GET"], ["PEXPIRETIME"], ["OBJECT", "ENCODING"]]
+            replies = client.pipeline([ask + [key] for key in keys for ask in asks])
+            listings.append((keys, replies))
+        left, right = listings
+        asks = [ask for _ in left[0] for ask in asks]
+        equal = left[0] == right[0] and all(map(same, asks, left[1], right[1]))
+        if not equal:
+            raise Failure("keyspaces differ in database %d:\n  oracle %r\n  ebb    %r" % (
+                db, left, right))
+
+
+def run(options):
+    r = random.Random(options.seed)
+    generator = Generator(r)
+    done = 0
+    history = []
+    with Server(options.oracle) as oracle, Server(options.ebb, "--io-threads", "2") as ebb:
+        pairs = []
+        for number in range(3):
+            pair = (oracle.client(), ebb.client())
+            if number == 2:
+                for client in pair:
+                    client("HELLO", "3")
+            pairs.append(pair)
+        final = (oracle.client(), ebb.client())
+        while done < options.commands:
+            for which, burst in interleave(r, transactions(generator)):
+                left, right = pairs[which]
+                queue_left, queue_right = left.pipeline(burst), right.pipeline(burst)
+                for args, a, b in zip(burst, queue_left, queue_right):
+                    history.append((which, args, a))
+                    if not same_deep(args, a, b) and not is_deviation(args, a, b):
+                        raise Failure("connection %d: %r\n  oracle %r\n  ebb    %r\nbefore it:\n%s" % (
+                            which, args, a, b,
+                            "\n".join("  %d %r -> %r" % line for line in history[-40:-1])))
+                done += len(burst)
+                for args in burst:
+                    if str(args[0]).upper() == "RESET" and which == 2:
+                        for client in (left, right):
+                            client("HELLO", "3")
+                        break
+            history = history[-200:]
+            # Ends what a sequence may have left open, and starts anew now and then.
+            for pair in pairs:
+                for client in pair:
+                    client("DISCARD")
+                    client("UNWATCH")
+            compare_keyspaces(*final)
+            if r.random() < 0.2:
+                for client in final:
+                    client("FLUSHALL")
+    return done
+
+
+def same_deep(args, left, right):
+    """As `same`, also within the replies of EXEC, whose commands are not known here."""
+    if same(args, left, right):
+        return True
+    if str(args[0]).upper() == "EXEC" and isinstance(left, list) and isinstance(right, list):
+        def close(a, b):
+            if a == b:
+                return True
+            if isinstance(a, list) and isinstance(b, list) and all(isinstance(x, bytes) for x in a + b):
+                return sorted(a) == sorted(b)
+            return isinstance(a, int) and isinstance(b, int) and a > 1000 and abs(a - b) <= 20_000
+        return len(left) == len(right) and all(map(close, left, right))
+    return False
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("ebb")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    parser.add_argument("--commands", type=int, default=200_000)
+    parser.add_argument("--oracle", default="redis-server")
+    options = parser.parse_args()
+    print("differential: seed %d, %d commands" % (options.seed, options.commands), flush=True)
+    start = time.time()
+    try:
+        done = run(options)
+    except Failure as failure:
+        print("FAILED with --seed %d\n%s" % (options.seed, failure))
+        sys.exit(1)
+    print("differential: %d commands, all replies equal, %.0f s" % (done, time.time() - start))
+
+
+if __name__ == "__main__":
+    main()
