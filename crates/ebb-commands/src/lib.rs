@@ -7,6 +7,7 @@
 
 pub mod bitmap;
 pub mod connection;
+mod deadline;
 pub mod generic;
 pub mod server;
 pub mod string;

@@ -247,6 +247,11 @@ impl<'a> Context<'a> {
         self.note(db, key, event);
     }
 
+    /// Tells of another event on a key whose change was told already.
+    pub fn notify(&mut self, key: &Key<'_>, event: Event) {
+        self.journal.note(self.session.db, key.bytes(), event);
+    }
+
     fn note(&mut self, db: usize, key: &Key<'_>, event: Event) {
         let watch = &self.locks.shard_of(key).watch;
         if !watch.is_empty() {

@@ -66,6 +66,8 @@ pub enum StringValue<'a> {
     Int(i64),
     /// Bytes as a client sent them; stored as an integer if they are one.
     Bytes(&'a [u8]),
+    /// Bytes that stay text even if they look like an integer.
+    Text(&'a [u8]),
     /// Bytes that were built by editing: reported as "raw".
     Raw(&'a [u8]),
     /// Bytes that already lie in a shared block.
@@ -189,6 +191,7 @@ impl<'a> Plan<'a> {
                 Some(value) => return Ok(Plan::Int(value)),
                 None => (bytes, bytes.len() > EMBSTR_MAX),
             },
+            StringValue::Text(bytes) => (bytes, bytes.len() > EMBSTR_MAX),
             StringValue::Raw(bytes) => (bytes, true),
         };
         if bytes.len() >= SHARED_MIN {

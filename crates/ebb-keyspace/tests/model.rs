@@ -59,7 +59,7 @@ type Model = HashMap<Vec<u8>, (Vec<u8>, Option<i64>)>;
 
 fn name(key: u16) -> Vec<u8> {
     // Some keys are long enough to need a length field.
-    let len = if key % 17 == 0 { 300 } else { usize::from(key % 30) + 3 };
+    let len = if key.is_multiple_of(17) { 300 } else { usize::from(key % 30) + 3 };
     format!("{key:0len$}").into_bytes()
 }
 
