@@ -9,6 +9,7 @@ pub mod bitmap;
 pub mod connection;
 mod deadline;
 pub mod generic;
+mod help;
 pub mod server;
 pub mod string;
 pub mod table;

@@ -42,6 +42,7 @@ pub(crate) fn run(
     reply: &mut Reply,
 ) {
     let mark = reply.mark();
+    session.last_command = call.command.number + 1;
     let spec = call.command.spec;
     if server.has_monitors()
         && !spec.flags.has(Flags::SKIP_MONITOR)
@@ -60,6 +61,7 @@ pub(crate) fn run(
         now_ms: call.now_ms,
         random,
         journal,
+        bytes: call.bytes,
         hashed: call.hashed,
     };
     let result = (spec.run)(&mut context);

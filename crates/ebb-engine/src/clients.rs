@@ -43,8 +43,6 @@ pub struct ClientFigures {
     pub no_touch: AtomicBool,
     /// Receives MONITOR's stream.
     pub monitor: AtomicBool,
-    /// In a transaction.
-    pub in_multi: AtomicBool,
     /// Its transaction will fail because a watched key has changed.
     pub dirty: AtomicBool,
     /// Will be closed after its pending output.

@@ -40,6 +40,8 @@ pub struct Context<'a> {
     pub random: &'a mut SmallRng,
     /// Effects of the command.
     pub journal: &'a mut Journal,
+    /// Bytes that the request had on the wire; 0 in a transaction.
+    pub bytes: usize,
     /// The position and hash of the key that dispatch has hashed.
     pub(crate) hashed: Option<(usize, u64)>,
 }
@@ -49,10 +51,22 @@ pub struct Context<'a> {
 enum Access {
     /// For reading: hit or miss, and the clock.
     Read,
+    /// For asking about the key: hit or miss, but not the clock.
+    Ask,
     /// For writing: the clock.
     Write,
     /// As if nobody had looked.
     Peek,
+}
+
+impl Access {
+    fn counts(self) -> bool {
+        matches!(self, Access::Read | Access::Ask)
+    }
+
+    fn touches(self) -> bool {
+        matches!(self, Access::Read | Access::Write)
+    }
 }
 
 impl<'a> Context<'a> {
@@ -115,18 +129,18 @@ impl<'a> Context<'a> {
     fn locate(&mut self, number: usize, key: &Key<'_>, access: Access) -> Option<Found> {
         let db = self.locks.shard_of(key).db(number);
         let Some(found) = db.find(key) else {
-            self.journal.misses += u64::from(access == Access::Read);
+            self.journal.misses += u64::from(access.counts());
             return None;
         };
         if db.at(found).deadline().is_some_and(|at| at <= self.now_ms) {
-            self.journal.misses += u64::from(access == Access::Read);
+            self.journal.misses += u64::from(access.counts());
             self.expire(number, key);
             return None;
         }
-        if access != Access::Peek && !self.session.no_touch {
+        if access.touches() && !self.session.no_touch {
             db.touch(found);
         }
-        self.journal.hits += u64::from(access == Access::Read);
+        self.journal.hits += u64::from(access.counts());
         Some(found)
     }
 
@@ -158,6 +172,20 @@ impl<'a> Context<'a> {
     #[inline]
     pub fn read_to_write(&mut self, key: &Key<'_>) -> Option<EntryRef<'_>> {
         self.find(self.session.db, key, Access::Write)
+    }
+
+    /// The key's entry, for a command that asks about it: counts a hit or a miss, but leaves
+    /// the clock.
+    pub fn ask(&mut self, key: &Key<'_>) -> Option<EntryRef<'_>> {
+        self.find(self.session.db, key, Access::Ask)
+    }
+
+    /// The key's entry, its clock set to now even if the client said CLIENT NO-TOUCH.
+    pub fn touch(&mut self, key: &Key<'_>) -> bool {
+        let number = self.session.db;
+        let Some(found) = self.locate(number, key, Access::Read) else { return false };
+        self.locks.shard_of(key).db(number).touch(found);
+        true
     }
 
     /// The key's entry, leaving clock and counters alone.
@@ -250,6 +278,22 @@ impl<'a> Context<'a> {
     /// Tells of another event on a key whose change was told already.
     pub fn notify(&mut self, key: &Key<'_>, event: Event) {
         self.journal.note(self.session.db, key.bytes(), event);
+    }
+
+    /// A shard by number. Under [`crate::Scope::Walk`] it is locked, and the one visited
+    /// before let go.
+    pub fn enter_shard(&mut self, number: usize) -> &mut Shard {
+        if !self.locks.holds(number) {
+            self.locks.hold_one(number);
+        }
+        self.locks.shard(number)
+    }
+
+    /// Visits all shards, one after the other.
+    pub fn each_shard(&mut self, mut visit: impl FnMut(&mut Shard)) {
+        for number in 0..self.server.keyspace.shards() {
+            visit(self.enter_shard(number));
+        }
     }
 
     fn note(&mut self, db: usize, key: &Key<'_>, event: Event) {

@@ -1,4 +1,4 @@
-//! From parsed requests to locked shards: the only place that takes shard locks.
+//! From parsed requests to locked shards: here all locks are taken that commands need.
 //!
 //! A batch is what one read of a connection brought. The lock of one shard is kept from a
 //! command to the next if that needs the same one. While there is a single shard the table
@@ -216,24 +216,22 @@ impl Run<'_, '_> {
     }
 
     fn request(&mut self, prepared: &Prepared, reply: &mut Reply) {
-        if self.session.reply_mode == ReplyMode::On {
-            self.answer(prepared, reply);
+        let mark = reply.mark();
+        let before = self.session.reply_mode;
+        self.answer(prepared, reply);
+        let after = &mut self.session.reply_mode;
+        if (before, *after) == (ReplyMode::On, ReplyMode::On) {
             return;
         }
-        // CLIENT REPLY OFF and SKIP: the reply is built and dropped.
-        let mark = reply.mark();
-        let skip = self.session.reply_mode != ReplyMode::SkipNext;
-        self.answer(prepared, reply);
-        match self.session.reply_mode {
-            ReplyMode::On => {}
-            ReplyMode::SkipNext if skip => reply.truncate(mark),
-            ReplyMode::SkipNext => self.session.reply_mode = ReplyMode::Skip,
-            ReplyMode::Skip => {
-                self.session.reply_mode = ReplyMode::On;
-                reply.truncate(mark);
-            }
-            ReplyMode::Off => reply.truncate(mark),
+        // CLIENT REPLY: what is not wanted was built, and is dropped.
+        if before != ReplyMode::On && *after != ReplyMode::On {
+            reply.truncate(mark);
         }
+        *after = match *after {
+            ReplyMode::SkipNext => ReplyMode::Skip,
+            ReplyMode::Skip => ReplyMode::On,
+            other => other,
+        };
     }
 
     fn answer(&mut self, prepared: &Prepared, reply: &mut Reply) {
@@ -253,21 +251,13 @@ impl Run<'_, '_> {
             self.exec(command, reply);
             return;
         }
-        if let Err(error) = self.hold(command, self.args, self.session.db, prepared.hashed) {
-            self.reject(&Rejection { error, command: Some(command) }, reply);
-            return;
-        }
+        self.hold(command, prepared.hashed);
         self.call(command, prepared.hashed, reply);
     }
 
     /// Takes the locks that a command needs.
-    fn hold(
-        &mut self,
-        command: &'static Command,
-        args: &[&[u8]],
-        _db: usize,
-        hashed: Option<(usize, u64)>,
-    ) -> Result<(), CommandError> {
+    fn hold(&mut self, command: &'static Command, hashed: Option<(usize, u64)>) {
+        let args = self.args;
         let keyspace = self.locks.keyspace();
         if command.spec.scope == Scope::All {
             self.locks.hold_all();
@@ -284,7 +274,6 @@ impl Run<'_, '_> {
             let _ = command.spec.each_key(args, collect);
             self.locks.hold_set(&mut shards);
         }
-        Ok(())
     }
 
     fn call(&mut self, command: &'static Command, hashed: Option<(usize, u64)>, reply: &mut Reply) {
@@ -305,7 +294,7 @@ impl Run<'_, '_> {
             self.reject(&Rejection::new("ERR EXEC without MULTI"), reply);
             return;
         };
-        let all = transaction.queue.iter().any(|queued| queued.command.spec.scope == Scope::All);
+        let all = transaction.queue.iter().any(|queued| queued.command.spec.scope != Scope::Keys);
         let keyspace = self.locks.keyspace();
         if all {
             self.locks.hold_all();

@@ -9,6 +9,9 @@
 //! Absent on purpose: sockets, files, and the commands themselves.
 #![forbid(unsafe_code)]
 
+/// The version of Redis whose commands and replies Ebb has, as clients ask for it.
+pub const REDIS_VERSION: &str = "7.2.4";
+
 pub mod call;
 pub mod clients;
 pub mod context;

@@ -231,11 +231,20 @@ impl Server {
         used
     }
 
-    /// Whether `maxmemory` is exceeded.
+    /// Whether `maxmemory` is exceeded, even when what waits to be freed is freed.
     #[inline]
     pub fn is_over_limit(&self) -> bool {
         let limit = self.config.get(id::MAXMEMORY);
-        limit != 0 && self.used_memory() as u64 > limit
+        limit != 0 && self.exceeds(limit)
+    }
+
+    fn exceeds(&self, limit: u64) -> bool {
+        while self.used_memory() as u64 > limit {
+            if !self.keyspace.free_trash_step() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Makes a client's worker look after it.

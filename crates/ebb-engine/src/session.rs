@@ -1,11 +1,13 @@
 //! What the server keeps for one connection between its commands.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ebb_keyspace::Watcher;
 use ebb_resp::Protocol;
 
 use crate::clients::Client;
+use crate::server::Server;
 use crate::table::Command;
 
 /// Whether replies are sent (CLIENT REPLY).
@@ -16,9 +18,9 @@ pub enum ReplyMode {
     On,
     /// Never.
     Off,
-    /// Not for the next command.
+    /// Not for the command that runs and the next one.
     SkipNext,
-    /// Not for this command.
+    /// Not for the next command.
     Skip,
 }
 
@@ -80,6 +82,8 @@ pub struct Session {
     pub monitor: bool,
     /// Close the connection once the replies are written.
     pub close_after_reply: bool,
+    /// The number of the last command, plus one.
+    pub last_command: usize,
 }
 
 impl Session {
@@ -98,6 +102,33 @@ impl Session {
             no_evict: false,
             monitor: false,
             close_after_reply: false,
+            last_command: 0,
+        }
+    }
+
+    /// Shows others what the session is doing now.
+    pub fn publish(&self, now_ms: i64) {
+        let figures = &self.client.figures;
+        let transaction = self.transaction.as_ref();
+        let queued = transaction.map_or(-1, |transaction| transaction.queue.len() as i64);
+        let dirty = self.watcher.as_ref().is_some_and(|watcher| watcher.is_dirty());
+        let protocol = if self.protocol == Protocol::Resp3 { 3 } else { 2 };
+        figures.last_active_ms.store(now_ms, Ordering::Relaxed);
+        figures.db.store(self.db, Ordering::Relaxed);
+        figures.multi.store(queued, Ordering::Relaxed);
+        figures.multi_mem.store(transaction.map_or(0, |t| t.bytes), Ordering::Relaxed);
+        figures.watch.store(self.watched.len(), Ordering::Relaxed);
+        figures.dirty.store(dirty, Ordering::Relaxed);
+        figures.protocol.store(protocol, Ordering::Relaxed);
+        figures.command.store(self.last_command, Ordering::Relaxed);
+    }
+
+    /// Starts or ends MONITOR's stream to this client.
+    pub fn set_monitor(&mut self, server: &Server, on: bool) {
+        if self.monitor != on {
+            self.monitor = on;
+            self.client.figures.monitor.store(on, Ordering::Relaxed);
+            server.add_monitors(if on { 1 } else { -1 });
         }
     }
 

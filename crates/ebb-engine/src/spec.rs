@@ -89,7 +89,10 @@ impl CommandSpec {
 
     /// All ACL categories of the command.
     pub fn categories(&self) -> Categories {
-        let mut all = self.acl | self.group.category();
+        // A container's subcommands stand for it.
+        let group =
+            if self.subcommands.is_empty() { self.group.category() } else { Categories::NONE };
+        let mut all = self.acl | group;
         let flag = |flag, category| if self.flags.has(flag) { category } else { Categories::NONE };
         all = all
             | flag(Flags::WRITE, Categories::WRITE)
@@ -198,6 +201,9 @@ impl Group {
 pub enum Scope {
     /// Those of its keys; none if it has no keys.
     Keys,
+    /// One after the other, taken by the command as it visits them
+    /// ([`Context::enter_shard`]); in a transaction all.
+    Walk,
     /// All.
     All,
 }
@@ -612,6 +618,12 @@ impl Argument {
     /// That may be repeated.
     pub const fn multiple(mut self) -> Argument {
         self.multiple = true;
+        self
+    }
+
+    /// That may be repeated, each time with its word.
+    pub const fn multiple_token(mut self) -> Argument {
+        self.multiple_token = true;
         self
     }
 

@@ -56,13 +56,13 @@ pub(crate) fn verdict(
 }
 
 /// Whether a key is there but its time has come.
-pub(crate) fn is_due(locks: &mut Locks<'_>, db: usize, key: &Key<'_>, now_ms: i64) -> bool {
+pub fn is_due(locks: &mut Locks<'_>, db: usize, key: &Key<'_>, now_ms: i64) -> bool {
     let entry = locks.shard_of(key).db_ref(db).get(key);
     entry.and_then(|entry| entry.deadline()).is_some_and(|deadline| deadline <= now_ms)
 }
 
 /// Lets go of all watched keys, whose shards are held.
-pub(crate) fn unwatch(session: &mut Session, locks: &mut Locks<'_>) {
+pub fn unwatch(session: &mut Session, locks: &mut Locks<'_>) {
     if let Some(watcher) = session.watcher.take() {
         for watched in session.watched.drain(..) {
             let key = locks.keyspace().key(&watched.key);

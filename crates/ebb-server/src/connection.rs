@@ -415,17 +415,9 @@ impl Connection {
     }
 
     fn update_figures(&self, commands: usize) {
-        let session = &self.session;
-        let figures = &session.client.figures;
+        let figures = &self.session.client.figures;
         figures.commands.fetch_add(commands as u64, Ordering::Relaxed);
-        figures.last_active_ms.store(ebb_engine::unix_ms(), Ordering::Relaxed);
-        figures.db.store(session.db, Ordering::Relaxed);
-        let queued = session.transaction.as_ref().map_or(-1, |t| t.queue.len() as i64);
-        figures.multi.store(queued, Ordering::Relaxed);
-        figures.in_multi.store(queued >= 0, Ordering::Relaxed);
-        figures.watch.store(session.watched.len(), Ordering::Relaxed);
-        let protocol = if session.protocol == ebb_resp::Protocol::Resp3 { 3 } else { 2 };
-        figures.protocol.store(protocol, Ordering::Relaxed);
+        self.session.publish(ebb_engine::unix_ms());
         figures.query_buffer.store(self.pending.len(), Ordering::Relaxed);
     }
 

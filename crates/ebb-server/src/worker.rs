@@ -243,9 +243,7 @@ impl Worker {
         // The socket is closed in any case.
         let _ = self.poll.registry().deregister(source);
         transaction::forget_watches(&mut connection.session, &self.server.keyspace);
-        if connection.session.monitor {
-            self.server.add_monitors(-1);
-        }
+        connection.session.set_monitor(self.server, false);
         self.server.clients.remove(connection.session.id());
         self.by_id.remove(&connection.session.id());
         self.vacant.push(at);

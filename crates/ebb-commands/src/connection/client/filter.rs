@@ -1,0 +1,171 @@
+//! The filters of CLIENT LIST and CLIENT KILL.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ebb_engine::{Client, CommandError, Context};
+use ebb_types::number::parse_i64;
+
+use super::list::flags_of;
+
+/// One condition.
+enum Test {
+    Id(Vec<u64>),
+    Type(Class),
+    User(String),
+    Address(String),
+    LocalAddress(String),
+    Ip(String),
+    Name(String),
+    LibName(String),
+    LibVersion(String),
+    Db(usize),
+    Flags(String),
+    /// At least so many seconds old.
+    Age(i64),
+    /// Idle for at least so many seconds.
+    Idle(i64),
+}
+
+/// Classes of clients; of the others there are none in this version.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Normal,
+    Other,
+}
+
+/// All conditions; with each, whether it is to hold or not to hold.
+pub(super) struct Filter {
+    tests: Vec<(Test, bool)>,
+    /// Leave the client that asks alone.
+    pub(super) skip_me: bool,
+}
+
+fn text(arg: &[u8]) -> String {
+    String::from_utf8_lossy(arg).into_owned()
+}
+
+fn invalid(text: &'static str) -> impl Fn() -> CommandError {
+    move || CommandError::new(text)
+}
+
+impl Filter {
+    /// One client by its address.
+    pub(super) fn address(address: &[u8]) -> Filter {
+        Filter { tests: vec![(Test::Address(text(address)), true)], skip_me: false }
+    }
+
+    /// The filter that the arguments from `at` on describe.
+    pub(super) fn parse(
+        ctx: &Context<'_>,
+        mut at: usize,
+        skip_me: bool,
+    ) -> Result<Filter, CommandError> {
+        let mut filter = Filter { tests: Vec::new(), skip_me };
+        while at < ctx.args.len() {
+            let word = ctx.arg(at).to_ascii_uppercase();
+            let Some(&value) = ctx.args.get(at + 1) else { return Err(CommandError::Syntax) };
+            at += 2;
+            if word == b"SKIPME" {
+                filter.skip_me = match value.to_ascii_lowercase().as_slice() {
+                    b"yes" => true,
+                    b"no" => false,
+                    _ => return Err(CommandError::Syntax),
+                };
+                continue;
+            }
+            let (word, wanted) = match word.strip_prefix(b"NOT-") {
+                Some(word) => (word, false),
+                None => (word.as_slice(), true),
+            };
+            let test = if word == b"ID" {
+                let mut ids = vec![parse_id(value)?];
+                // CLIENT LIST takes several.
+                while let Some(Some(id)) = ctx.args.get(at).map(|arg| parse_i64(arg)) {
+                    ids.push(u64::try_from(id).map_err(|_| invalid_id())?);
+                    at += 1;
+                }
+                Test::Id(ids)
+            } else {
+                Test::parse(word, value)?
+            };
+            filter.tests.push((test, wanted));
+        }
+        Ok(filter)
+    }
+
+    /// Whether a client passes.
+    pub(super) fn passes(&self, client: &Arc<Client>, now_ms: i64) -> bool {
+        self.tests.iter().all(|(test, wanted)| test.holds(client, now_ms) == *wanted)
+    }
+}
+
+fn invalid_id() -> CommandError {
+    CommandError::new("ERR client-id should be greater than 0")
+}
+
+fn parse_id(value: &[u8]) -> Result<u64, CommandError> {
+    let id = parse_i64(value).and_then(|id| u64::try_from(id).ok());
+    id.filter(|&id| id > 0).ok_or_else(invalid_id)
+}
+
+impl Test {
+    fn parse(word: &[u8], value: &[u8]) -> Result<Test, CommandError> {
+        let seconds =
+            |what: &'static str| parse_i64(value).filter(|&age| age > 0).ok_or_else(invalid(what));
+        Ok(match word {
+            b"TYPE" => Test::Type(parse_class(value)?),
+            b"USER" if value == b"default" => Test::User(text(value)),
+            b"USER" => {
+                let user = text(value);
+                return Err(CommandError::new(format!("ERR No such user '{user}'")));
+            }
+            b"ADDR" => Test::Address(text(value)),
+            b"LADDR" => Test::LocalAddress(text(value)),
+            b"IP" => Test::Ip(text(value)),
+            b"NAME" => Test::Name(text(value)),
+            b"LIB-NAME" => Test::LibName(text(value)),
+            b"LIB-VER" => Test::LibVersion(text(value)),
+            b"FLAGS" => Test::Flags(text(value)),
+            b"DB" => {
+                let db = parse_i64(value).and_then(|db| usize::try_from(db).ok());
+                Test::Db(db.ok_or_else(invalid("ERR DB is not an integer or out of range"))?)
+            }
+            b"MAXAGE" => Test::Age(seconds("ERR maxage is not an integer or out of range")?),
+            b"IDLE" => Test::Idle(seconds("ERR idle is not an integer or out of range")?),
+            _ => return Err(CommandError::Syntax),
+        })
+    }
+
+    fn holds(&self, client: &Client, now_ms: i64) -> bool {
+        let names = || client.names.lock().clone();
+        match self {
+            Test::Id(ids) => ids.contains(&client.id),
+            Test::Type(class) => *class == Class::Normal,
+            Test::User(user) => names().user == *user,
+            Test::Address(address) => client.address == *address,
+            Test::LocalAddress(address) => client.local_address == *address,
+            Test::Ip(ip) => client.address.rsplit_once(':').is_some_and(|(host, _)| host == ip),
+            Test::Name(name) => names().name == *name,
+            Test::LibName(name) => names().lib_name == *name,
+            Test::LibVersion(version) => names().lib_version == *version,
+            Test::Db(db) => client.figures.db.load(Ordering::Relaxed) == *db,
+            Test::Flags(flags) => {
+                let has = flags_of(client);
+                flags.chars().all(|flag| has.contains(flag))
+            }
+            Test::Age(seconds) => now_ms - client.created_ms >= seconds * 1000,
+            Test::Idle(seconds) => {
+                now_ms - client.figures.last_active_ms.load(Ordering::Relaxed) >= seconds * 1000
+            }
+        }
+    }
+}
+
+fn parse_class(value: &[u8]) -> Result<Class, CommandError> {
+    match value.to_ascii_lowercase().as_slice() {
+        b"normal" => Ok(Class::Normal),
+        b"master" | b"primary" | b"slave" | b"replica" | b"pubsub" => Ok(Class::Other),
+        _ => Err(CommandError::new(format!("ERR Unknown client type '{}'", text(value)))),
+    }
+}

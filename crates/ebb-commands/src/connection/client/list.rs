@@ -1,0 +1,275 @@
+//! CLIENT ID, INFO, LIST and KILL: who is connected.
+
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+
+use ebb_engine::{
+    Argument, Client, CommandError, CommandResult, CommandSpec, Context, Flags, Group, unix_ms,
+};
+
+use super::filter::Filter;
+
+pub(super) const ID: CommandSpec = CommandSpec {
+    name: "id",
+    summary: "Returns the number of the connection.",
+    since: "5.0.0",
+    group: Group::Connection,
+    arity: 2,
+    flags: Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE),
+    run: id,
+    ..CommandSpec::NEW
+};
+
+fn id(ctx: &mut Context<'_>) -> CommandResult {
+    ctx.reply.integer(ctx.session.id() as i64);
+    Ok(())
+}
+
+/// Shows the state that the client has while the command runs.
+fn publish(ctx: &Context<'_>) {
+    ctx.session.publish(ctx.now_ms);
+    ctx.session.client.figures.query_buffer.store(ctx.bytes, Ordering::Relaxed);
+}
+
+pub(super) const INFO: CommandSpec = CommandSpec {
+    name: "info",
+    summary: "Describes the connection.",
+    since: "6.2.0",
+    group: Group::Connection,
+    arity: 2,
+    flags: Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE),
+    tips: &["nondeterministic_output"],
+    run: info,
+    ..CommandSpec::NEW
+};
+
+fn info(ctx: &mut Context<'_>) -> CommandResult {
+    publish(ctx);
+    let mut text = String::new();
+    describe(ctx, &ctx.session.client, &mut text);
+    ctx.reply.verbatim(*b"txt", &text);
+    Ok(())
+}
+
+pub(super) const LIST: CommandSpec = CommandSpec {
+    name: "list",
+    summary: "Describes all connections, or those that pass filters.",
+    since: "2.4.0",
+    group: Group::Connection,
+    complexity: "O(N) where N is the number of connections.",
+    arity: -2,
+    flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
+    arguments: &[
+        Argument::one_of(
+            "normal_master_replica_pubsub",
+            &[
+                Argument::word("normal", "NORMAL"),
+                Argument::word("master", "MASTER"),
+                Argument::word("replica", "REPLICA"),
+                Argument::word("pubsub", "PUBSUB"),
+            ],
+        )
+        .after("TYPE")
+        .optional()
+        .since("5.0.0"),
+        Argument::block("id", &[Argument::integer("client-id").multiple()])
+            .after("ID")
+            .optional()
+            .since("6.2.0"),
+    ],
+    tips: &["nondeterministic_output"],
+    run: list,
+    ..CommandSpec::NEW
+};
+
+fn list(ctx: &mut Context<'_>) -> CommandResult {
+    let filter = Filter::parse(ctx, 2, false)?;
+    publish(ctx);
+    let mut text = String::new();
+    for client in ctx.server.clients.all() {
+        let is_me = client.id == ctx.session.id();
+        if filter.passes(&client, ctx.now_ms) && !(is_me && filter.skip_me) {
+            describe(ctx, &client, &mut text);
+        }
+    }
+    ctx.reply.verbatim(*b"txt", &text);
+    Ok(())
+}
+
+pub(super) const KILL: CommandSpec = CommandSpec {
+    name: "kill",
+    summary: "Closes the connections that pass filters.",
+    since: "2.4.0",
+    group: Group::Connection,
+    complexity: "O(N) where N is the number of connections.",
+    arity: -3,
+    flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
+    arguments: &[Argument::one_of(
+        "filter",
+        &[
+            Argument::string("ip:port"),
+            Argument::one_of(
+                "new-format",
+                &[
+                    Argument::integer("client-id").after("ID").optional().since("2.8.12"),
+                    Argument::one_of(
+                        "normal_master_slave_pubsub",
+                        &[
+                            Argument::word("normal", "NORMAL"),
+                            Argument::word("master", "MASTER").since("3.2.0"),
+                            Argument::word("slave", "SLAVE"),
+                            Argument::word("replica", "REPLICA").since("5.0.0"),
+                            Argument::word("pubsub", "PUBSUB"),
+                        ],
+                    )
+                    .after("TYPE")
+                    .optional()
+                    .since("2.8.12"),
+                    Argument::string("username").after("USER").optional(),
+                    Argument::string("ip:port").after("ADDR").optional(),
+                    Argument::string("ip:port").after("LADDR").optional().since("6.2.0"),
+                    Argument::string("yes/no").after("SKIPME").optional(),
+                ],
+            )
+            .multiple(),
+        ],
+    )],
+    run: kill,
+    ..CommandSpec::NEW
+};
+
+fn kill(ctx: &mut Context<'_>) -> CommandResult {
+    let by_address = ctx.args.len() == 3;
+    let filter =
+        if by_address { Filter::address(ctx.arg(2)) } else { Filter::parse(ctx, 2, true)? };
+    publish(ctx);
+    let mut killed = 0;
+    for client in ctx.server.clients.all() {
+        let is_me = client.id == ctx.session.id();
+        if !filter.passes(&client, ctx.now_ms) || (is_me && filter.skip_me) {
+            continue;
+        }
+        killed += 1;
+        if is_me {
+            ctx.session.close_after_reply = true;
+        } else {
+            client.kill();
+            ctx.server.attend(&client);
+        }
+    }
+    match (by_address, killed) {
+        (true, 0) => return Err(CommandError::new("ERR No such client")),
+        (true, _) => ctx.reply.ok(),
+        (false, _) => ctx.reply.integer(killed),
+    }
+    Ok(())
+}
+
+/// The letters of a client's state.
+pub(super) fn flags_of(client: &Client) -> String {
+    let figures = &client.figures;
+    let is = |flag: &std::sync::atomic::AtomicBool| flag.load(Ordering::Relaxed);
+    let letters = [
+        (is(&figures.monitor), 'O'),
+        (figures.multi.load(Ordering::Relaxed) >= 0, 'x'),
+        (is(&figures.paused), 'b'),
+        (is(&figures.dirty), 'd'),
+        (is(&figures.closing), 'c'),
+        (client.is_unix, 'U'),
+        (is(&figures.no_evict), 'e'),
+        (is(&figures.no_touch), 'T'),
+    ];
+    let set: String = letters.iter().filter(|(on, _)| *on).map(|(_, letter)| letter).collect();
+    if set.is_empty() { "N".into() } else { set }
+}
+
+/// Appends a line on a client.
+fn describe(ctx: &Context<'_>, client: &Client, text: &mut String) {
+    let figures = &client.figures;
+    let count = |figure: &std::sync::atomic::AtomicUsize| figure.load(Ordering::Relaxed);
+    let now_ms = unix_ms().max(ctx.now_ms);
+    let seconds_since = |ms: i64| (now_ms - ms).max(0) / 1000;
+    let command = match count(&figures.command).checked_sub(1) {
+        Some(number) => ctx.server.commands.all()[number].name,
+        None => "NULL",
+    };
+    let names = client.names.lock().clone();
+    let (query, free) = (count(&figures.query_buffer), count(&figures.query_buffer_free));
+    let (argv, multi) = (count(&figures.argv_mem), count(&figures.multi_mem));
+    let output = count(&figures.output_bytes);
+    let total =
+        size_of::<Client>() + client.address.len() * 2 + query + free + argv + multi + output;
+    let events = if output > 0 { "rw" } else { "r" };
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 \
+         multi={} qbuf={query} qbuf-free={free} argv-mem={argv} multi-mem={multi} rbs=0 rbp=0 \
+         obl=0 oll={} omem={output} tot-mem={total} events={events} cmd={command} user={} \
+         redir=-1 resp={} lib-name={} lib-ver={} watch={} tot-net-in={} tot-net-out={} \
+         tot-cmds={} io-thread={}",
+        client.id,
+        client.address,
+        client.local_address,
+        client.fd,
+        names.name,
+        seconds_since(client.created_ms),
+        seconds_since(figures.last_active_ms.load(Ordering::Relaxed)),
+        flags_of(client),
+        count(&figures.db),
+        figures.multi.load(Ordering::Relaxed),
+        count(&figures.output_chunks),
+        names.user,
+        figures.protocol.load(Ordering::Relaxed),
+        names.lib_name,
+        names.lib_version,
+        count(&figures.watch),
+        figures.net_in.load(Ordering::Relaxed),
+        figures.net_out.load(Ordering::Relaxed),
+        figures.commands.load(Ordering::Relaxed),
+        client.worker,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Client;
+
+    #[test]
+    fn clients_are_described_and_filtered() {
+        let mut client = Client::new();
+        let mut other = client.another();
+        other.say("SELECT 7");
+        other.session.publish(0);
+        assert_eq!(other.say("CLIENT ID"), ":2\r\n");
+        let info = client.say("CLIENT INFO");
+        assert!(info.contains("id=1 addr=127.0.0.1:1 "), "{info}");
+        assert!(info.contains(" flags=N db=0 "), "{info}");
+        assert!(info.contains(" cmd=client|info "), "{info}");
+        let ids = |client: &mut Client, line: &str| {
+            let text = client.say(line);
+            text.lines().filter(|line| line.starts_with("id=")).count()
+        };
+        assert_eq!(ids(&mut client, "CLIENT LIST"), 2);
+        assert_eq!(ids(&mut client, "CLIENT LIST ID 1 2 3"), 2);
+        assert_eq!(ids(&mut client, "CLIENT LIST DB 7"), 1);
+        assert_eq!(ids(&mut client, "CLIENT LIST NOT-DB 7"), 1);
+        assert_eq!(ids(&mut client, "CLIENT LIST TYPE pubsub"), 0);
+        assert_eq!(ids(&mut client, "CLIENT LIST SKIPME yes"), 1);
+        assert_eq!(client.say("CLIENT LIST TYPE odd"), "-ERR Unknown client type 'odd'\r\n");
+        assert_eq!(client.say("CLIENT LIST ID 0"), "-ERR client-id should be greater than 0\r\n");
+    }
+
+    #[test]
+    fn clients_are_killed() {
+        let mut client = Client::new();
+        let other = client.another();
+        assert_eq!(client.say("CLIENT KILL 1.2.3.4:5"), "-ERR No such client\r\n");
+        assert_eq!(client.say("CLIENT KILL ID 2"), ":1\r\n");
+        assert!(other.session.client.is_killed());
+        assert_eq!(client.say("CLIENT KILL ID 1"), ":0\r\n");
+        assert_eq!(client.say("CLIENT KILL ID 1 SKIPME no"), ":1\r\n");
+        assert!(client.session.close_after_reply);
+        assert_eq!(client.say("CLIENT KILL USER x"), "-ERR No such user 'x'\r\n");
+    }
+}

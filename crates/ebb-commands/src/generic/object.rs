@@ -1,0 +1,161 @@
+//! OBJECT: how a value is kept.
+
+use ebb_engine::{
+    Argument, CommandError, CommandResult, CommandSpec, Context, Flags, KeyFlags, KeySpec,
+};
+use ebb_keyspace::{EntryRef, StringRef};
+
+use crate::help;
+
+pub(super) static OBJECT: CommandSpec = CommandSpec {
+    name: "object",
+    summary: "A container of commands on how values are kept.",
+    since: "2.2.3",
+    arity: -2,
+    subcommands: &[ENCODING, FREQ, HELP, IDLETIME, REFCOUNT],
+    ..CommandSpec::NEW
+};
+
+pub(super) const HELP: CommandSpec = CommandSpec {
+    name: "help",
+    summary: "Lists the subcommands.",
+    since: "6.2.0",
+    arity: 2,
+    flags: Flags::LOADING.and(Flags::STALE),
+    run: help::run,
+    ..CommandSpec::NEW
+};
+
+/// Answers with what `describe` says of the key's entry; null without a key.
+fn describe(ctx: &mut Context<'_>, describe: impl FnOnce(EntryRef<'_>, &mut ebb_engine::Reply)) {
+    let key = ctx.key(2);
+    if ctx.ask(&key).is_none() {
+        ctx.reply.null();
+        return;
+    }
+    let db = ctx.session.db;
+    let Context { locks, reply, .. } = ctx;
+    if let Some(entry) = locks.shard_of(&key).db_ref(db).get(&key) {
+        describe(entry, reply);
+    }
+}
+
+pub(super) const ENCODING: CommandSpec = CommandSpec {
+    name: "encoding",
+    summary: "Names the encoding of the value at a key.",
+    since: "2.2.3",
+    arity: 3,
+    flags: Flags::READONLY,
+    keys: &[KeySpec::one(2, KeyFlags::RO)],
+    arguments: &[Argument::key("key", 0)],
+    tips: &["nondeterministic_output"],
+    run: encoding,
+    ..CommandSpec::NEW
+};
+
+fn encoding(ctx: &mut Context<'_>) -> CommandResult {
+    describe(ctx, |entry, reply| reply.bulk(entry.encoding().as_bytes()));
+    Ok(())
+}
+
+pub(super) const REFCOUNT: CommandSpec = CommandSpec {
+    name: "refcount",
+    summary: "Counts the references to the value at a key.",
+    since: "2.2.3",
+    arity: 3,
+    flags: Flags::READONLY,
+    keys: &[KeySpec::one(2, KeyFlags::RO)],
+    arguments: &[Argument::key("key", 0)],
+    tips: &["nondeterministic_output"],
+    run: refcount,
+    ..CommandSpec::NEW
+};
+
+fn refcount(ctx: &mut Context<'_>) -> CommandResult {
+    describe(ctx, |entry, reply| {
+        let count = match entry.string() {
+            StringRef::Shared(shared) => i64::from(shared.reference_count()),
+            StringRef::Int(_) | StringRef::Bytes(_) => 1,
+        };
+        reply.integer(count);
+    });
+    Ok(())
+}
+
+pub(super) const IDLETIME: CommandSpec = CommandSpec {
+    name: "idletime",
+    summary: "Returns the seconds since the key was last used.",
+    since: "2.2.3",
+    arity: 3,
+    flags: Flags::READONLY,
+    keys: &[KeySpec::one(2, KeyFlags::RO)],
+    arguments: &[Argument::key("key", 0)],
+    tips: &["nondeterministic_output"],
+    run: idletime,
+    ..CommandSpec::NEW
+};
+
+/// The access clock has 24 bits of seconds.
+const CLOCK_MASK: u32 = 0xff_ffff;
+
+fn idletime(ctx: &mut Context<'_>) -> CommandResult {
+    let now_s = (ctx.now_ms / 1000) as u32;
+    describe(ctx, |entry, reply| {
+        let seconds = now_s.wrapping_sub(entry.clock()) & CLOCK_MASK;
+        // The clock is read a little later than it is written.
+        reply.integer(if seconds == CLOCK_MASK { 0 } else { seconds.into() });
+    });
+    Ok(())
+}
+
+pub(super) const FREQ: CommandSpec = CommandSpec {
+    name: "freq",
+    summary: "Returns the access frequency of the value at a key.",
+    since: "4.0.0",
+    arity: 3,
+    flags: Flags::READONLY,
+    keys: &[KeySpec::one(2, KeyFlags::RO)],
+    arguments: &[Argument::key("key", 0)],
+    tips: &["nondeterministic_output"],
+    run: freq,
+    ..CommandSpec::NEW
+};
+
+fn freq(ctx: &mut Context<'_>) -> CommandResult {
+    let key = ctx.key(2);
+    if ctx.ask(&key).is_none() {
+        ctx.reply.null();
+        return Ok(());
+    }
+    Err(CommandError::new(
+        "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note \
+         that when switching between policies at runtime LRU and LFU data will take some time to \
+         adjust.",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Client;
+
+    #[test]
+    fn describes() {
+        let mut client = Client::new();
+        client.say("MSET int 1 short abc");
+        client.run(&["SET", "long", &"x".repeat(100)]);
+        for (key, encoding) in
+            [("int", "$3\r\nint"), ("short", "$6\r\nembstr"), ("long", "$3\r\nraw")]
+        {
+            assert_eq!(client.say(&format!("OBJECT ENCODING {key}")), format!("{encoding}\r\n"));
+        }
+        assert_eq!(client.say("OBJECT ENCODING nothing"), "$-1\r\n");
+        assert_eq!(client.say("OBJECT REFCOUNT short"), ":1\r\n");
+        assert_eq!(client.say("OBJECT IDLETIME short"), ":0\r\n");
+        assert!(client.say("OBJECT FREQ short").starts_with("-ERR An LFU"));
+        assert!(client.say("OBJECT HELP").contains("ENCODING <key>"));
+        assert_eq!(
+            client.say("OBJECT WHAT"),
+            "-ERR unknown subcommand 'WHAT'. Try OBJECT HELP.\r\n"
+        );
+    }
+}
