@@ -21,6 +21,7 @@ fn new_server(options: &[(&str, &str)]) -> &'static Server {
         allocator_report: String::new,
         resident_bytes: || 0,
         cpu_times_us: Default::default,
+        system: Default::default(),
         apply: |_, _| Ok(()),
     };
     Box::leak(Box::new(Server::new(config, commands, host)))

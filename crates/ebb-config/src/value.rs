@@ -7,7 +7,8 @@ use std::fmt;
 pub struct Reason(pub String);
 
 impl Reason {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
+    /// A reason in these words.
+    pub fn new(text: impl Into<String>) -> Self {
         Reason(text.into())
     }
 }

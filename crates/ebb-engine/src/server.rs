@@ -6,6 +6,7 @@ use std::sync::atomic::{
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ebb_config::{Config, id};
+use ebb_heap::ArenaId;
 use ebb_keyspace::Keyspace;
 use parking_lot::Mutex;
 use rand::Rng;
@@ -41,10 +42,11 @@ pub struct ShutdownRequest {
 pub type Waker = Box<dyn Fn() + Send + Sync>;
 
 /// What other threads see of a worker.
-#[derive(Default)]
 pub struct Worker {
     /// Commands it ran.
     pub totals: WorkerTotals,
+    /// Where it puts large arguments that it reads, before they are part of the data.
+    pub arena: ArenaId,
     /// Clients that need its attention: others left output for them, or asked to close them.
     attention: Mutex<Vec<u64>>,
     waker: Mutex<Option<Waker>>,
@@ -55,6 +57,17 @@ pub struct Worker {
 }
 
 impl Worker {
+    fn new() -> Worker {
+        Worker {
+            totals: WorkerTotals::default(),
+            arena: ArenaId::new(),
+            attention: Mutex::default(),
+            waker: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            buffer_bytes: AtomicUsize::new(0),
+        }
+    }
+
     /// Sets how to wake it.
     pub fn set_waker(&self, waker: Waker) {
         *self.waker.lock() = Some(waker);
@@ -96,8 +109,23 @@ pub struct Host {
     pub resident_bytes: fn() -> usize,
     /// CPU time of the process: user and system, in microseconds, then of the main thread.
     pub cpu_times_us: fn() -> CpuTimes,
+    /// What was found out at the start.
+    pub system: SystemFacts,
     /// Applies a changed directive to sockets, limits and logs.
     pub apply: fn(&Server, &str) -> Result<(), String>,
+}
+
+/// What does not change while the process lives.
+#[derive(Debug, Clone, Default)]
+pub struct SystemFacts {
+    /// Name and release of the operating system, and the processor's architecture.
+    pub os: String,
+    /// Bytes of physical memory.
+    pub total_memory: usize,
+    /// Path of the program.
+    pub executable: String,
+    /// Whether a supervisor was found, and which: "no", "systemd", "upstart".
+    pub supervised: &'static str,
 }
 
 /// CPU time in microseconds.
@@ -141,6 +169,8 @@ pub struct Server {
     pub run_id: String,
     /// When it started, in milliseconds since 1970.
     pub started_ms: i64,
+    /// Bytes in use when the start was complete.
+    pub startup_memory: AtomicUsize,
     /// Whether keys are deleted when their time comes without an access (DEBUG).
     pub active_expire: AtomicBool,
     /// Changes since the data was last saved.
@@ -191,9 +221,10 @@ impl Server {
         let digit = |value: u32| char::from_digit(value, 16).unwrap_or('0');
         let server = Server {
             keyspace: Keyspace::new(shards, databases),
-            workers: (0..threads).map(|_| Worker::default()).collect(),
+            workers: (0..threads).map(|_| Worker::new()).collect(),
             run_id: (0..40).map(|_| digit(random.random_range(0..16))).collect(),
             started_ms: unix_ms(),
+            startup_memory: AtomicUsize::new(0),
             config,
             commands,
             host,
@@ -226,7 +257,8 @@ impl Server {
     /// Bytes in use: the heap's and, as last read, the allocator's.
     pub fn used_memory(&self) -> usize {
         let (data, index) = self.keyspace.live_bytes();
-        let used = data + index + self.allocator.allocated.load(Ordering::Relaxed);
+        let values: usize = self.workers.iter().map(|worker| worker.arena.live_bytes()).sum();
+        let used = data + values + index + self.allocator.allocated.load(Ordering::Relaxed);
         self.counters.peak_memory.fetch_max(used as u64, Ordering::Relaxed);
         used
     }

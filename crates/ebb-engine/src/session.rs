@@ -106,6 +106,14 @@ impl Session {
         }
     }
 
+    /// Whether the client runs on this machine: what `local` means in guarded directives.
+    pub fn is_local(&self) -> bool {
+        let ip = self.client.address.rsplit_once(':').map_or("", |(ip, _)| ip);
+        let ip = ip.trim_start_matches('[').trim_end_matches(']');
+        self.client.is_unix
+            || ip.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+    }
+
     /// Shows others what the session is doing now.
     pub fn publish(&self, now_ms: i64) {
         let figures = &self.client.figures;

@@ -8,6 +8,7 @@ use rand::Rng;
 
 use crate::entry::{Entry, EntryMut, EntryRef, Rewritten, StringValue, Type, grown};
 use crate::table::Found;
+use crate::table::bucket::{BUCKET_BYTES, SLOTS};
 use crate::table::entries::{Entries, EntryDrain};
 use crate::wheel::Wheel;
 use crate::{Key, KeyHasher};
@@ -101,6 +102,13 @@ impl Db {
     pub fn index_shape(&self) -> (usize, usize, usize, usize) {
         let (segments, slots) = self.entries.raw().shape();
         (segments, slots, self.entries.raw().directory_bytes(), self.wheel.heap_bytes())
+    }
+
+    /// Bytes of the table and of the wheel: what the keys cost beyond their entries.
+    pub fn index_bytes(&self) -> (usize, usize) {
+        let (_, slots) = self.entries.raw().shape();
+        let table = slots / SLOTS * BUCKET_BYTES + self.entries.raw().directory_bytes();
+        (table, self.wheel.heap_bytes())
     }
 
     /// Asks for the key's bucket ahead of use.

@@ -342,6 +342,11 @@ impl<'a> EntryRef<'a> {
         self.0.bytes() + outside
     }
 
+    /// Where the entry lies now; it may lie elsewhere as soon as the shard is let go.
+    pub fn address(&self) -> usize {
+        self.0.body().as_ptr().addr()
+    }
+
     fn shared_handle(&self) -> Option<Compact> {
         (self.kind() == SHARED).then(|| Compact(array(&self.0.body()[self.key_range().end..])))
     }

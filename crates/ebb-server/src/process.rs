@@ -5,6 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use ebb_config::{Config, Supervised, id};
+use ebb_engine::server::SystemFacts;
 
 use crate::io as seam;
 
@@ -43,6 +44,31 @@ fn supervisor(config: &Config) -> Supervised {
         Supervised::Auto if std::env::var_os("NOTIFY_SOCKET").is_some() => Supervised::Systemd,
         Supervised::Auto => Supervised::No,
         other => other,
+    }
+}
+
+/// What INFO says of the system.
+pub(crate) fn system_facts(config: &Config) -> SystemFacts {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let meminfo = read("/proc/meminfo");
+    let kilobytes = meminfo.lines().find_map(|line| {
+        line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<usize>().ok()
+    });
+    let executable = std::env::current_exe().unwrap_or_default();
+    SystemFacts {
+        os: format!(
+            "{} {} {}",
+            read("/proc/sys/kernel/ostype").trim(),
+            read("/proc/sys/kernel/osrelease").trim(),
+            std::env::consts::ARCH
+        ),
+        total_memory: kilobytes.unwrap_or(0) * 1024,
+        executable: executable.to_string_lossy().into_owned(),
+        supervised: match supervisor(config) {
+            Supervised::Systemd => "systemd",
+            Supervised::Upstart => "upstart",
+            _ => "no",
+        },
     }
 }
 

@@ -33,6 +33,7 @@ pub fn start(config: Config, allocator: Allocator) -> Result<(), String> {
         allocator_report: allocator.report,
         resident_bytes,
         cpu_times_us,
+        system: process::system_facts(&config),
         apply: apply::apply,
     };
     let listeners = listener::bind(&config)?;
@@ -97,6 +98,7 @@ fn serve(server: &'static Server, listeners: Vec<listener::Listener>) -> Result<
     for (number, worker) in workers.into_iter().enumerate() {
         threads.push(spawn(format!("worker-{number}"), Box::new(move || worker.run()))?);
     }
+    server.startup_memory.store(server.used_memory(), Ordering::Relaxed);
     tracing::info!("Server initialized");
     tracing::info!("Ready to accept connections on port {}", server.config.get(id::PORT));
     process::notify_ready(&server.config);

@@ -100,7 +100,7 @@ impl Worker {
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             reply: Reply::default(),
             requests: Vec::new(),
-            arena: ArenaId::new(),
+            arena: server.workers[number].arena,
             connections: Vec::new(),
             vacant: Vec::new(),
             by_id: HashMap::new(),

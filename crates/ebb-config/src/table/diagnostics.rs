@@ -18,7 +18,7 @@ group! { after data::END;
     COMMANDLOG_REPLY_LARGER_THAN: i64 = number("commandlog-reply-larger-than", "1048576", -1, LONG_MAX);
     COMMANDLOG_LARGE_REPLY_MAX_LEN: u64 = number("commandlog-large-reply-max-len", "128", 0, LONG_MAX);
     LATENCY_MONITOR_THRESHOLD: u64 =
-        number("latency-monitor-threshold", "0", 0, LONG_MAX).off("0", "no latency monitor");
+        number("latency-monitor-threshold", "0", 0, LONG_MAX);
     LATENCY_TRACKING: bool = yes_no("latency-tracking", "yes");
     LATENCY_TRACKING_INFO_PERCENTILES: Arc<str> =
         special("latency-tracking-info-percentiles", "50 99 99.9", special::percentiles);

@@ -13,8 +13,8 @@
 
 use ebb_heap::Compact;
 
-pub(super) const BUCKET_BYTES: usize = 64;
-pub(super) const SLOTS: usize = 10;
+pub(crate) const BUCKET_BYTES: usize = 64;
+pub(crate) const SLOTS: usize = 10;
 const OVERFLOW_AT: usize = 3;
 const TAGS_AT: usize = 4;
 const SLOTS_AT: usize = 14;

@@ -15,7 +15,7 @@
 //! there from the first call to the last has a position that some call passes over, and is
 //! visited by that call, exactly once.
 
-mod bucket;
+pub(crate) mod bucket;
 pub(crate) mod entries;
 pub(crate) mod handle;
 mod point;

@@ -1,0 +1,160 @@
+//! CONFIG: reading and changing directives.
+
+use ebb_config::{Config, Id, Reason};
+use ebb_engine::{
+    Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group, stats,
+};
+
+use crate::help;
+
+pub(super) static CONFIG: CommandSpec = CommandSpec {
+    name: "config",
+    summary: "A container of commands on the configuration.",
+    since: "2.0.0",
+    group: Group::Server,
+    arity: -2,
+    subcommands: &[GET, HELP, RESETSTAT, REWRITE, SET],
+    ..CommandSpec::NEW
+};
+
+pub(super) const HELP: CommandSpec = CommandSpec {
+    name: "help",
+    summary: "Lists the subcommands.",
+    since: "5.0.0",
+    group: Group::Server,
+    arity: 2,
+    flags: Flags::LOADING.and(Flags::STALE),
+    run: help::run,
+    ..CommandSpec::NEW
+};
+
+pub(super) const GET: CommandSpec = CommandSpec {
+    name: "get",
+    summary: "Returns the directives whose names match patterns.",
+    since: "2.0.0",
+    group: Group::Server,
+    complexity: "O(N) where N is the number of directives.",
+    arity: -3,
+    flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
+    arguments: &[Argument::block("parameter", &[Argument::string("parameter")]).multiple()],
+    run: get,
+    ..CommandSpec::NEW
+};
+
+fn get(ctx: &mut Context<'_>) -> CommandResult {
+    let found = ctx.server.config.get_matching(&ctx.args[2..]);
+    ctx.reply.map(found.len());
+    for (name, value) in found {
+        ctx.reply.bulk(name.as_bytes());
+        ctx.reply.bulk(value.as_bytes());
+    }
+    Ok(())
+}
+
+pub(super) const SET: CommandSpec = CommandSpec {
+    name: "set",
+    summary: "Changes directives, all or none.",
+    since: "2.0.0",
+    group: Group::Server,
+    complexity: "O(N) where N is the number of directives given.",
+    arity: -4,
+    flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
+    arguments: &[Argument::block(
+        "parameter_value",
+        &[Argument::string("parameter"), Argument::string("value")],
+    )
+    .multiple()],
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+    run: set,
+    ..CommandSpec::NEW
+};
+
+fn set(ctx: &mut Context<'_>) -> CommandResult {
+    if !ctx.args.len().is_multiple_of(2) {
+        return Err(CommandError::WrongArity(ctx.command.name.into()));
+    }
+    let pairs: Vec<(&[u8], &[u8])> =
+        ctx.args[2..].chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+    let server = ctx.server;
+    let mut apply =
+        |_: &Config, changed: Id| (server.host.apply)(server, changed.name()).map_err(Reason::new);
+    server
+        .config
+        .set(&pairs, ctx.session.is_local(), &mut apply)
+        .map_err(|error| CommandError::new(error.to_string()))?;
+    ctx.reply.ok();
+    Ok(())
+}
+
+pub(super) const REWRITE: CommandSpec = CommandSpec {
+    name: "rewrite",
+    summary: "Writes the configuration to its file.",
+    since: "2.8.0",
+    group: Group::Server,
+    arity: 2,
+    flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
+    run: rewrite,
+    ..CommandSpec::NEW
+};
+
+fn rewrite(ctx: &mut Context<'_>) -> CommandResult {
+    ctx.server.config.rewrite().map_err(|error| CommandError::new(error.to_string()))?;
+    ctx.reply.ok();
+    Ok(())
+}
+
+pub(super) const RESETSTAT: CommandSpec = CommandSpec {
+    name: "resetstat",
+    summary: "Sets the counters of INFO to zero.",
+    since: "2.0.0",
+    group: Group::Server,
+    arity: 2,
+    flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
+    run: resetstat,
+    ..CommandSpec::NEW
+};
+
+fn resetstat(ctx: &mut Context<'_>) -> CommandResult {
+    ctx.server.counters.reset();
+    ctx.server.errors.reset();
+    stats::reset_totals(ctx.server.workers.iter().map(|worker| &worker.totals));
+    ctx.reply.ok();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Client;
+
+    #[test]
+    fn values_are_read_and_changed() {
+        let mut client = Client::new();
+        assert_eq!(client.say("CONFIG GET maxmemory"), "*2\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n");
+        assert_eq!(client.say("CONFIG SET maxmemory 10mb timeout 5"), "+OK\r\n");
+        assert!(client.say("CONFIG GET maxmemory").ends_with("$8\r\n10485760\r\n"));
+        let failed = client.say("CONFIG SET timeout 9 maxmemory many");
+        assert!(failed.starts_with("-ERR CONFIG SET failed (possibly related to argument"));
+        assert!(client.say("CONFIG GET timeout").ends_with("$1\r\n5\r\n"));
+        assert_eq!(
+            client.say("CONFIG SET timeout"),
+            "-ERR wrong number of arguments for 'config|set' command\r\n"
+        );
+        assert_eq!(
+            client.say("CONFIG REWRITE"),
+            "-ERR The server is running without a config file\r\n"
+        );
+    }
+
+    #[test]
+    fn statistics_are_reset() {
+        let mut client = Client::new();
+        client.say("GET k");
+        client.say("NOTHING");
+        assert!(client.say("INFO everything").contains("cmdstat_get:calls=1"));
+        assert_eq!(client.say("CONFIG RESETSTAT"), "+OK\r\n");
+        let info = client.say("INFO everything");
+        assert!(!info.contains("cmdstat_get"), "{info}");
+        assert!(!info.contains("errorstat_ERR"), "{info}");
+        assert!(info.contains("keyspace_misses:0\r\n"), "{info}");
+    }
+}

@@ -1,0 +1,82 @@
+//! Digests of data, comparable with those that Redis computes: SHA-1 over every part, parts
+//! whose order does not matter combined with exclusive or.
+
+use ebb_engine::{CommandResult, Context};
+use ebb_keyspace::EntryRef;
+use sha1::{Digest as _, Sha1};
+
+/// Twenty bytes that parts are mixed into.
+#[derive(Default)]
+struct Digest([u8; 20]);
+
+fn sha1(bytes: &[u8]) -> [u8; 20] {
+    Sha1::digest(bytes).into()
+}
+
+impl Digest {
+    /// Adds a part whose order does not matter.
+    fn combine(&mut self, part: &[u8]) {
+        self.combine_hash(&sha1(part));
+    }
+
+    fn combine_hash(&mut self, hash: &[u8; 20]) {
+        self.0.iter_mut().zip(hash).for_each(|(mine, other)| *mine ^= other);
+    }
+
+    /// Adds a part whose order matters.
+    fn mix(&mut self, part: &[u8]) {
+        self.combine(part);
+        self.0 = sha1(&self.0);
+    }
+
+    /// Adds a value: its type, its contents, and that it expires.
+    fn mix_value(&mut self, entry: &EntryRef<'_>) {
+        const STRING: u32 = 0;
+        self.mix(&STRING.to_be_bytes());
+        entry.string().with_bytes(|bytes| self.mix(bytes));
+        if entry.has_deadline() {
+            self.combine(b"!!expire!!");
+        }
+    }
+
+    fn text(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// DEBUG DIGEST.
+pub(super) fn all(ctx: &mut Context<'_>) -> CommandResult {
+    let mut whole = Digest::default();
+    for number in 0..ctx.server.keyspace.databases() {
+        let (mut keys, mut is_empty) = (Digest::default(), true);
+        ctx.each_shard(|shard| {
+            is_empty &= shard.db_ref(number).is_empty();
+            shard.db_ref(number).for_each(|entry| {
+                let mut one = Digest::default();
+                one.mix(entry.key());
+                one.mix_value(&entry);
+                keys.combine(&one.0);
+            });
+        });
+        if !is_empty {
+            whole.mix(&(number as u32).to_be_bytes());
+            whole.combine_hash(&keys.0);
+        }
+    }
+    ctx.reply.simple(&whole.text());
+    Ok(())
+}
+
+/// DEBUG DIGEST-VALUE.
+pub(super) fn values(ctx: &mut Context<'_>) -> CommandResult {
+    ctx.reply.array(ctx.args.len() - 2);
+    for at in 2..ctx.args.len() {
+        let key = ctx.key(at);
+        let mut digest = Digest::default();
+        if let Some(entry) = ctx.peek(&key) {
+            digest.mix_value(&entry);
+        }
+        ctx.reply.simple(&digest.text());
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! INFO clients, stats, commandstats, errorstats and latencystats: what happens.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use ebb_config::id;
+use ebb_engine::stats::{CommandTotals, merged_totals};
+use ebb_engine::{Command, Context, Server};
+
+use super::Text;
+use crate::server::latency::percentiles;
+
+pub(super) fn clients(ctx: &mut Context<'_>, text: &mut Text) {
+    let clients = ctx.server.clients.all();
+    let largest = |figure: fn(&ebb_engine::Client) -> &AtomicUsize| {
+        clients.iter().map(|client| figure(client).load(Ordering::Relaxed)).max().unwrap_or(0)
+    };
+    let watching = clients.iter().filter(|c| c.figures.watch.load(Ordering::Relaxed) > 0).count();
+    let watched: usize = clients.iter().map(|c| c.figures.watch.load(Ordering::Relaxed)).sum();
+    let maxclients: u32 = ctx.server.config.get(id::MAXCLIENTS);
+    text.field("connected_clients", clients.len());
+    text.field("cluster_connections", 0);
+    text.field("maxclients", maxclients);
+    text.field("client_recent_max_input_buffer", largest(|client| &client.figures.query_buffer));
+    text.field("client_recent_max_output_buffer", largest(|client| &client.figures.output_bytes));
+    text.field("blocked_clients", 0);
+    text.field("tracking_clients", 0);
+    text.field("pubsub_clients", 0);
+    text.field("watching_clients", watching);
+    text.field("clients_in_timeout_table", 0);
+    text.field("total_watched_keys", watched);
+    text.field("total_blocking_keys", 0);
+    text.field("total_blocking_keys_on_nokey", 0);
+}
+
+pub(super) fn stats(ctx: &mut Context<'_>, text: &mut Text) {
+    let counters = &ctx.server.counters;
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let kilo = |rate: &AtomicU64| format!("{:.2}", read(rate) as f64 / 1024.0);
+    let rates = &ctx.server.rates;
+    text.field("total_connections_received", read(&counters.connections));
+    text.field("total_commands_processed", read(&counters.commands));
+    text.field("instantaneous_ops_per_sec", read(&rates.commands));
+    text.field("total_net_input_bytes", read(&counters.net_in));
+    text.field("total_net_output_bytes", read(&counters.net_out));
+    text.field("total_net_repl_input_bytes", 0);
+    text.field("total_net_repl_output_bytes", 0);
+    text.field("instantaneous_input_kbps", kilo(&rates.net_in));
+    text.field("instantaneous_output_kbps", kilo(&rates.net_out));
+    text.field("instantaneous_input_repl_kbps", "0.00");
+    text.field("instantaneous_output_repl_kbps", "0.00");
+    text.field("rejected_connections", read(&counters.rejected_connections));
+    text.field("sync_full", 0);
+    text.field("sync_partial_ok", 0);
+    text.field("sync_partial_err", 0);
+    text.field("expired_keys", read(&counters.expired_keys) + ctx.journal.expired);
+    let stale = read(&counters.expired_stale) as f64 / 100.0;
+    text.field("expired_stale_perc", format!("{stale:.2}"));
+    text.field("expired_time_cap_reached_count", read(&counters.expire_cap_reached));
+    text.field("expire_cycle_cpu_milliseconds", read(&counters.expire_nanos) / 1_000_000);
+    text.field("expire_lag_ms", counters.expire_lag_ms.load(Ordering::Relaxed));
+    text.field("evicted_keys", 0);
+    text.field("evicted_clients", 0);
+    text.field("total_eviction_exceeded_time", 0);
+    text.field("current_eviction_exceeded_time", 0);
+    text.field("keyspace_hits", read(&counters.keyspace_hits) + ctx.journal.hits);
+    text.field("keyspace_misses", read(&counters.keyspace_misses) + ctx.journal.misses);
+    text.field("pubsub_channels", 0);
+    text.field("pubsub_patterns", 0);
+    text.field("pubsubshard_channels", 0);
+    text.field("latest_fork_usec", 0);
+    text.field("total_forks", 0);
+    text.field("migrate_cached_sockets", 0);
+    text.field("slave_expires_tracked_keys", 0);
+    text.field("active_defrag_hits", 0);
+    text.field("active_defrag_misses", 0);
+    text.field("active_defrag_key_hits", 0);
+    text.field("active_defrag_key_misses", 0);
+    text.field("total_active_defrag_time", 0);
+    text.field("current_active_defrag_time", 0);
+    text.field("tracking_total_keys", 0);
+    text.field("tracking_total_items", 0);
+    text.field("tracking_total_prefixes", 0);
+    text.field("unexpected_error_replies", 0);
+    text.field("total_error_replies", read(&counters.error_replies));
+    text.field("dump_payload_sanitizations", 0);
+    text.field("total_reads_processed", read(&counters.reads));
+    text.field("total_writes_processed", read(&counters.writes));
+    text.field("acl_access_denied_auth", read(&counters.acl_access_denied_auth));
+    let too_long = read(&counters.query_buffer_limit_disconnections);
+    text.field("client_query_buffer_limit_disconnections", too_long);
+    let too_much = read(&counters.output_buffer_limit_disconnections);
+    text.field("client_output_buffer_limit_disconnections", too_much);
+}
+
+/// Commands that were called or refused, with their totals.
+fn totals(server: &Server) -> impl Iterator<Item = (&'static Command, CommandTotals)> {
+    let commands = server.commands.all();
+    let totals = merged_totals(server.workers.iter().map(|w| &w.totals), commands.len());
+    let all = commands.iter().copied().zip(totals);
+    all.filter(|(_, totals)| totals.calls + totals.rejected > 0)
+}
+
+pub(super) fn commandstats(ctx: &mut Context<'_>, text: &mut Text) {
+    for (command, totals) in totals(ctx.server) {
+        let micros = totals.nanos / 1000;
+        let per_call = totals.nanos as f64 / 1000.0 / totals.calls.max(1) as f64;
+        text.field(
+            &format!("cmdstat_{}", command.name),
+            format!(
+                "calls={},usec={micros},usec_per_call={per_call:.2},rejected_calls={},\
+                 failed_calls={}",
+                totals.calls, totals.rejected, totals.failed
+            ),
+        );
+    }
+}
+
+pub(super) fn latencystats(ctx: &mut Context<'_>, text: &mut Text) {
+    let wanted = ctx.server.config.latency_percentiles();
+    if wanted.is_empty() || !ctx.server.config.get(id::LATENCY_TRACKING) {
+        return;
+    }
+    for (command, totals) in totals(ctx.server) {
+        if let Some(values) = percentiles(&totals, &wanted) {
+            text.field(&format!("latency_percentiles_usec_{}", command.name), values);
+        }
+    }
+}
+
+pub(super) fn errorstats(ctx: &mut Context<'_>, text: &mut Text) {
+    for (code, count) in ctx.server.errors.all() {
+        text.field(&format!("errorstat_{code}"), format!("count={count}"));
+    }
+}

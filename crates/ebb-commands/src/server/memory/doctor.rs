@@ -1,0 +1,102 @@
+//! MEMORY DOCTOR: what is unusual, in sentences.
+
+use ebb_config::id;
+use ebb_engine::{CommandResult, CommandSpec, Context, Group, Scope};
+
+use super::figures::MemoryFigures;
+
+pub(super) const DOCTOR: CommandSpec = CommandSpec {
+    name: "doctor",
+    summary: "Explains what is unusual about memory.",
+    since: "4.0.0",
+    group: Group::Server,
+    complexity: "O(N) where N is the number of shards and databases.",
+    arity: 2,
+    tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+    scope: Scope::Walk,
+    run,
+    ..CommandSpec::NEW
+};
+
+const MEGABYTE: i64 = 1 << 20;
+
+fn run(ctx: &mut Context<'_>) -> CommandResult {
+    let memory = MemoryFigures::gather(ctx);
+    let findings = examine(&memory, ctx.server.config.get(id::MAXMEMORY));
+    let text = if findings.is_empty() {
+        let (used, keys) = (memory.used, memory.keys());
+        format!("Nothing unusual: {used} bytes are in use for {keys} keys.\n")
+    } else {
+        findings.iter().map(|finding| format!("* {finding}\n")).collect()
+    };
+    ctx.reply.verbatim(*b"txt", &text);
+    Ok(())
+}
+
+fn examine(memory: &MemoryFigures, limit: u64) -> Vec<String> {
+    let mut findings = Vec::new();
+    if memory.used as i64 > 10 * MEGABYTE && memory.peak as f64 > memory.used as f64 * 1.5 {
+        findings.push(format!(
+            "The peak was {} bytes, {:.0}% of what is in use now. What was freed has gone back to \
+             the operating system.",
+            memory.peak,
+            memory.peak as f64 / memory.used as f64 * 100.0
+        ));
+    }
+    let (ratio, bytes) = memory.fragmentation();
+    if ratio > 1.1 && bytes > 10 * MEGABYTE {
+        findings.push(format!(
+            "Fragmentation: the pages in use are {ratio:.2} times as large as what they hold; \
+             {bytes} bytes lie in holes between live blocks."
+        ));
+    }
+    let (ratio, bytes) = memory.allocator_resident();
+    if ratio > 1.1 && bytes > 10 * MEGABYTE {
+        findings.push(format!(
+            "The allocators hold {bytes} bytes of free pages. They go back within seconds, or at \
+             once with MEMORY PURGE."
+        ));
+    }
+    if memory.clients as i64 > 10 * MEGABYTE && memory.clients * 5 > memory.used {
+        findings.push(format!(
+            "Buffers of clients take {} bytes. CLIENT LIST shows whose (qbuf and omem); \
+             client-output-buffer-limit and client-query-buffer-limit bound them.",
+            memory.clients
+        ));
+    }
+    if limit > 0 && memory.used as u64 > limit / 100 * 95 {
+        findings.push(format!(
+            "{} of the {limit} bytes that maxmemory allows are in use; beyond it, commands that \
+             may use more memory are refused.",
+            memory.used
+        ));
+    }
+    if memory.trash > 0 {
+        findings.push(format!("{} deleted keys wait to be freed in the background.", memory.trash));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_have_figures() {
+        let memory = MemoryFigures {
+            used: 100 << 20,
+            peak: 300 << 20,
+            allocated: 100 << 20,
+            active: 150 << 20,
+            allocator_resident: 151 << 20,
+            clients: 50 << 20,
+            trash: 7,
+            ..MemoryFigures::default()
+        };
+        let findings = examine(&memory, 101 << 20);
+        assert_eq!(findings.len(), 5, "{findings:?}");
+        assert!(findings[0].contains("314572800"), "{}", findings[0]);
+        let calm = MemoryFigures { used: 1 << 20, peak: 1 << 20, ..MemoryFigures::default() };
+        assert!(examine(&calm, 0).is_empty());
+    }
+}

@@ -1,0 +1,82 @@
+//! MEMORY STATS.
+
+use ebb_engine::{CommandResult, CommandSpec, Context, Group, Scope};
+
+use super::figures::{DbFigures, MemoryFigures};
+
+pub(super) const STATS: CommandSpec = CommandSpec {
+    name: "stats",
+    summary: "Returns what memory is used for.",
+    since: "4.0.0",
+    group: Group::Server,
+    complexity: "O(N) where N is the number of shards and databases.",
+    arity: 2,
+    tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+    scope: Scope::Walk,
+    run,
+    ..CommandSpec::NEW
+};
+
+enum Value {
+    Integer(i64),
+    Double(f64),
+    Db(DbFigures),
+}
+
+fn run(ctx: &mut Context<'_>) -> CommandResult {
+    let memory = MemoryFigures::gather(ctx);
+    let int = |value: usize| Value::Integer(value as i64);
+    let (fragmentation, fragmentation_bytes) = memory.fragmentation();
+    let (rss, rss_bytes) = memory.allocator_resident();
+    let (overhead, overhead_bytes) = memory.process_overhead();
+    let (process, process_bytes) = memory.process_fragmentation();
+    let mut rows = vec![
+        ("peak.allocated".to_owned(), int(memory.peak)),
+        ("total.allocated".into(), int(memory.used)),
+        ("startup.allocated".into(), int(memory.startup)),
+        ("replication.backlog".into(), int(0)),
+        ("clients.slaves".into(), int(0)),
+        ("clients.normal".into(), int(memory.clients)),
+        ("cluster.links".into(), int(0)),
+        ("aof.buffer".into(), int(0)),
+        ("lua.caches".into(), int(0)),
+        ("functions.caches".into(), int(0)),
+    ];
+    rows.extend(memory.dbs.iter().map(|db| (format!("db.{}", db.number), Value::Db(*db))));
+    rows.extend([
+        ("overhead.total".to_owned(), int(memory.overhead())),
+        ("keys.count".into(), int(memory.keys())),
+        ("keys.bytes-per-key".into(), int(memory.dataset() / memory.keys().max(1))),
+        ("dataset.bytes".into(), int(memory.dataset())),
+        ("dataset.percentage".into(), Value::Double(memory.dataset_percent())),
+        ("peak.percentage".into(), Value::Double(memory.peak_percent())),
+        ("allocator.allocated".into(), int(memory.allocated)),
+        ("allocator.active".into(), int(memory.active)),
+        ("allocator.resident".into(), int(memory.allocator_resident)),
+        ("allocator-fragmentation.ratio".into(), Value::Double(fragmentation)),
+        ("allocator-fragmentation.bytes".into(), Value::Integer(fragmentation_bytes)),
+        ("allocator-rss.ratio".into(), Value::Double(rss)),
+        ("allocator-rss.bytes".into(), Value::Integer(rss_bytes)),
+        ("rss-overhead.ratio".into(), Value::Double(overhead)),
+        ("rss-overhead.bytes".into(), Value::Integer(overhead_bytes)),
+        ("fragmentation".into(), Value::Double(process)),
+        ("fragmentation.bytes".into(), Value::Integer(process_bytes)),
+    ]);
+    let reply = &mut *ctx.reply;
+    reply.map(rows.len());
+    for (name, value) in rows {
+        reply.bulk(name.as_bytes());
+        match value {
+            Value::Integer(value) => reply.integer(value),
+            Value::Double(value) => reply.double(value),
+            Value::Db(db) => {
+                reply.map(2);
+                reply.bulk(b"overhead.hashtable.main");
+                reply.count(db.table);
+                reply.bulk(b"overhead.hashtable.expires");
+                reply.count(db.wheel);
+            }
+        }
+    }
+    Ok(())
+}
