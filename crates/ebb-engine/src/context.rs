@@ -1,12 +1,14 @@
 //! What a command sees while it runs: arguments, data under lock, time, and the reply.
 
+use std::borrow::Cow;
+
 use ebb_keyspace::table::Found;
 use ebb_keyspace::{
     Db, Deadline, Entry, EntryRef, Key, OutOfMemory, Shard, Shared, StringRef, StringValue, Type,
 };
 use rand::rngs::SmallRng;
 
-use crate::error::{CommandError, CommandResult};
+use crate::error::{CommandError, CommandResult, quote};
 use crate::journal::{Event, Journal};
 use crate::locks::Locks;
 use crate::reply::Reply;
@@ -74,6 +76,11 @@ impl<'a> Context<'a> {
     #[inline]
     pub fn arg(&self, index: usize) -> &'a [u8] {
         self.args[index]
+    }
+
+    /// An argument as an error quotes it.
+    pub fn quote(&self, index: usize) -> Cow<'a, str> {
+        quote(self.args[index], usize::MAX)
     }
 
     /// An argument as a key.
@@ -157,9 +164,11 @@ impl<'a> Context<'a> {
         if self.server.paused(self.now_ms) != PauseMode::Off {
             return;
         }
-        self.locks.shard_of(key).db(db).remove(key);
+        let shard = self.locks.shard_of(key);
+        shard.db(db).remove(key);
+        shard.watch.touch_expired(db, key.bytes());
         self.journal.expired += 1;
-        self.note(db, key, Event::expired());
+        self.journal.note(db, key.bytes(), Event::expired());
     }
 
     /// The key's entry, for a command that reads it: counts a hit or a miss.

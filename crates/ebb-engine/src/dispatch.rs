@@ -10,7 +10,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use crate::call::{self, Recorder};
-use crate::error::CommandError;
+use crate::error::{CommandError, quote};
 use crate::journal::Journal;
 use crate::locks::Locks;
 use crate::reply::Reply;
@@ -428,23 +428,20 @@ impl Rejection {
 
     fn unknown(args: &[&[u8]]) -> Rejection {
         const SHOWN: usize = 128;
-        let shown = |arg: &[u8], room: usize| {
-            String::from_utf8_lossy(&arg[..arg.len().min(room)]).into_owned()
-        };
         let mut list = String::new();
         for arg in &args[1..] {
             if list.len() >= SHOWN {
                 break;
             }
-            list += &format!("'{}' ", shown(arg, SHOWN - list.len()));
+            list += &format!("'{}' ", quote(arg, SHOWN - list.len()));
         }
-        let name = shown(args[0], SHOWN);
+        let name = quote(args[0], SHOWN);
         let text = format!("ERR unknown command '{name}', with args beginning with: {list}");
         Rejection { error: CommandError::new(text), command: None }
     }
 
     fn unknown_subcommand(command: &'static Command, args: &[&[u8]]) -> Rejection {
-        let given = String::from_utf8_lossy(&args[1][..args[1].len().min(128)]);
+        let given = quote(args[1], 128);
         let name = command.name.to_ascii_uppercase();
         let text = format!("ERR unknown subcommand '{given}'. Try {name} HELP.");
         Rejection { error: CommandError::new(text), command: None }

@@ -70,3 +70,10 @@ impl From<OutOfMemory> for CommandError {
         CommandError::OutOfMemory
     }
 }
+
+/// An argument as an error quotes it: as in Redis only up to a zero byte, and at most `room`
+/// bytes; unlike there always valid UTF-8.
+pub fn quote(arg: &[u8], room: usize) -> Cow<'_, str> {
+    let text = arg.split(|&byte| byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(&text[..text.len().min(room)])
+}

@@ -51,8 +51,6 @@ pub struct WatchedKey {
     pub db: usize,
     /// Its name.
     pub key: Box<[u8]>,
-    /// It had expired, but was still there, when the watch began.
-    pub was_due: bool,
 }
 
 /// One connection's state.

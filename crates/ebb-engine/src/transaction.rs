@@ -1,6 +1,6 @@
 //! MULTI, EXEC and WATCH: what dispatch needs to know of them.
 
-use ebb_keyspace::{Key, Keyspace};
+use ebb_keyspace::{Key, Keyspace, Presence};
 
 use crate::locks::Locks;
 use crate::session::{Session, Transaction};
@@ -43,22 +43,21 @@ pub(crate) fn verdict(
     if transaction.aborted {
         return Verdict::Aborted;
     }
-    if session.watcher.as_ref().is_some_and(|watcher| watcher.is_dirty()) {
+    let Some(watcher) = &session.watcher else { return Verdict::Run };
+    if watcher.is_dirty() {
         return Verdict::Changed;
     }
     let expired = session.watched.iter().any(|watched| {
-        !watched.was_due && {
-            let key = locks.keyspace().key(&watched.key);
-            is_due(locks, watched.db, &key, now_ms)
-        }
+        let key = locks.keyspace().key(&watched.key);
+        is_due(locks, watched.db, &key, now_ms)
+            && !locks.shard_of(&key).watch.was_due(watched.db, &watched.key, watcher)
     });
     if expired { Verdict::Changed } else { Verdict::Run }
 }
 
 /// Whether a key is there but its time has come.
 pub fn is_due(locks: &mut Locks<'_>, db: usize, key: &Key<'_>, now_ms: i64) -> bool {
-    let entry = locks.shard_of(key).db_ref(db).get(key);
-    entry.and_then(|entry| entry.deadline()).is_some_and(|deadline| deadline <= now_ms)
+    locks.shard_of(key).db_ref(db).presence(key, now_ms) == Presence::Due
 }
 
 /// Lets go of all watched keys, whose shards are held.

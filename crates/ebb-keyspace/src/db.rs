@@ -11,7 +11,7 @@ use crate::table::Found;
 use crate::table::bucket::{BUCKET_BYTES, SLOTS};
 use crate::table::entries::{Entries, EntryDrain};
 use crate::wheel::Wheel;
-use crate::{Key, KeyHasher};
+use crate::{Key, KeyHasher, Presence};
 
 /// Exact counts, kept where they change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -127,6 +127,15 @@ impl Db {
     #[inline]
     pub fn get(&self, key: &Key<'_>) -> Option<EntryRef<'_>> {
         self.entries.find(key).map(|found| self.entries.get(found))
+    }
+
+    /// What a client sees of the key at a time.
+    pub fn presence(&self, key: &Key<'_>, now_ms: i64) -> Presence {
+        match self.get(key).map(|entry| entry.deadline()) {
+            None => Presence::Absent,
+            Some(Some(deadline)) if deadline <= now_ms => Presence::Due,
+            Some(_) => Presence::Live,
+        }
     }
 
     /// Where the key's entry is, for [`Db::at`] and [`Db::touch`] before anything changes.

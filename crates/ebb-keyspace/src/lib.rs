@@ -24,7 +24,7 @@ use parking_lot::{Mutex, MutexGuard};
 pub use db::{Counts, Db, Deadline, ExpireStep, Trash};
 pub use ebb_heap::{OutOfMemory, Shared};
 pub use entry::{Entry, EntryMut, EntryRef, StringRef, StringValue, Type};
-pub use watch::{WatchTable, Watcher};
+pub use watch::{Presence, WatchTable, Watcher};
 
 /// Hashes keys with a secret seed, so that nobody can choose keys that collide.
 #[derive(Clone)]
@@ -109,13 +109,18 @@ impl Shard {
         &mut self.dbs
     }
 
+    /// All databases, to read, and who watches keys in them.
+    pub fn dbs_and_watch(&mut self) -> (&[Db], &mut WatchTable) {
+        (&self.dbs, &mut self.watch)
+    }
+
     /// Deletes keys of a database that are due, at most `limit` records' worth, and marks
     /// the transactions that watch them.
     pub fn expire_step(&mut self, db: usize, now_ms: i64, limit: usize) -> ExpireStep {
-        let watch = &self.watch;
+        let watch = &mut self.watch;
         self.dbs[db].expire_step(now_ms, limit, |key| {
             if !watch.is_empty() {
-                watch.touch(db, key);
+                watch.touch_expired(db, key);
             }
         })
     }

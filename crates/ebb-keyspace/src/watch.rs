@@ -25,10 +25,18 @@ impl Watcher {
 /// A database and a key in it.
 type Name = (usize, Box<[u8]>);
 
+/// A client that watches a key.
+struct Watch {
+    watcher: Arc<Watcher>,
+    /// The key was due, but still there, when the watch began: for this client it is absent
+    /// already, and its deletion changes nothing.
+    was_due: bool,
+}
+
 /// The watched keys of one shard.
 #[derive(Default)]
 pub struct WatchTable {
-    keys: HashMap<Name, Vec<Arc<Watcher>>>,
+    keys: HashMap<Name, Vec<Watch>>,
 }
 
 impl WatchTable {
@@ -43,20 +51,19 @@ impl WatchTable {
         self.keys.len()
     }
 
-    /// Adds a watcher; once is enough.
-    pub fn add(&mut self, db: usize, key: &[u8], watcher: &Arc<Watcher>) {
-        let watchers = self.keys.entry((db, key.into())).or_default();
-        if !watchers.iter().any(|other| Arc::ptr_eq(other, watcher)) {
-            watchers.push(Arc::clone(watcher));
-        }
+    /// Adds a watcher, which may watch the key only once. `was_due` says that the key is
+    /// there although its time has come.
+    pub fn add(&mut self, db: usize, key: &[u8], watcher: &Arc<Watcher>, was_due: bool) {
+        let watches = self.keys.entry((db, key.into())).or_default();
+        watches.push(Watch { watcher: Arc::clone(watcher), was_due });
     }
 
     /// Removes a watcher from a key.
     pub fn remove(&mut self, db: usize, key: &[u8], watcher: &Arc<Watcher>) {
         let name = (db, key.into());
-        if let Some(watchers) = self.keys.get_mut(&name) {
-            watchers.retain(|other| !Arc::ptr_eq(other, watcher));
-            if watchers.is_empty() {
+        if let Some(watches) = self.keys.get_mut(&name) {
+            watches.retain(|watch| !Arc::ptr_eq(&watch.watcher, watcher));
+            if watches.is_empty() {
                 self.keys.remove(&name);
             }
         }
@@ -64,17 +71,67 @@ impl WatchTable {
 
     /// Marks those who watch a key.
     pub fn touch(&self, db: usize, key: &[u8]) {
-        if let Some(watchers) = self.keys.get(&(db, key.into())) {
-            watchers.iter().for_each(|watcher| watcher.mark());
+        if let Some(watches) = self.keys.get(&(db, key.into())) {
+            watches.iter().for_each(|watch| watch.watcher.mark());
         }
     }
 
-    /// Marks those who watch a key of the database for which `changed` holds.
-    pub fn touch_matching(&self, db: usize, changed: impl Fn(&[u8]) -> bool) {
-        for ((watched, key), watchers) in &self.keys {
-            if *watched == db && changed(key) {
-                watchers.iter().for_each(|watcher| watcher.mark());
+    /// Marks those who watch a key that was deleted because it was due, except those for whom
+    /// it was due from the beginning.
+    pub fn touch_expired(&mut self, db: usize, key: &[u8]) {
+        if let Some(watches) = self.keys.get_mut(&(db, key.into())) {
+            watches.iter_mut().for_each(Watch::expired);
+        }
+    }
+
+    /// Marks those for whom a key of the database is another one after the database's contents
+    /// were replaced as a whole: `before` and `after` say what is known of the key.
+    pub fn replace_all(
+        &mut self,
+        db: usize,
+        before: impl Fn(&[u8]) -> Presence,
+        after: impl Fn(&[u8]) -> Presence,
+    ) {
+        for ((watched, key), watches) in &mut self.keys {
+            if *watched == db {
+                let (before, after) = (before(key), after(key));
+                watches.iter_mut().for_each(|watch| watch.replaced(before, after));
             }
         }
+    }
+
+    /// Whether the key counts as absent for this watcher because it was due all the time.
+    pub fn was_due(&self, db: usize, key: &[u8], watcher: &Arc<Watcher>) -> bool {
+        let watches = self.keys.get(&(db, key.into()));
+        let same = |watch: &&Watch| Arc::ptr_eq(&watch.watcher, watcher);
+        watches.and_then(|list| list.iter().find(same)).is_some_and(|watch| watch.was_due)
+    }
+}
+
+/// What is known of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It is not there.
+    Absent,
+    /// It is there, but its time has come.
+    Due,
+    /// It is there.
+    Live,
+}
+
+impl Watch {
+    fn expired(&mut self) {
+        if !std::mem::take(&mut self.was_due) {
+            self.watcher.mark();
+        }
+    }
+    /// Whoever saw no key and sees none now has lost nothing, whether it is due or absent. A
+    /// key that became due during the watch was seen.
+    fn replaced(&mut self, before: Presence, after: Presence) {
+        let saw_nothing = self.was_due || before == Presence::Absent;
+        if !saw_nothing || after == Presence::Live {
+            self.watcher.mark();
+        }
+        self.was_due = after == Presence::Due;
     }
 }

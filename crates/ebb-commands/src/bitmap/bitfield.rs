@@ -177,12 +177,12 @@ fn run(ctx: &mut Context<'_>, read_only: bool) -> CommandResult {
         }
         return Ok(());
     };
-    ctx.string_to_write(&key)?;
-    let bytes = ctx.edit(&key, highest.div_ceil(8) as usize)?;
-    let mut changes = 0;
+    let len = highest.div_ceil(8) as usize;
+    let mut changed = ctx.string_to_write(&key)?.is_none_or(|string| string.len() < len);
+    let bytes = ctx.edit(&key, len)?;
     let results: Vec<Option<i64>> =
-        operations.iter().map(|operation| apply(bytes, operation, &mut changes)).collect();
-    if changes > 0 {
+        operations.iter().map(|operation| apply(bytes, operation, &mut changed)).collect();
+    if changed {
         ctx.changed(&key, Event::string("setbit"));
     }
     ctx.reply.array(results.len());
@@ -196,7 +196,7 @@ fn run(ctx: &mut Context<'_>, read_only: bool) -> CommandResult {
 }
 
 /// Does one operation; its result, `None` if it failed for overflow.
-fn apply(bytes: &mut [u8], operation: &Operation, changes: &mut usize) -> Option<i64> {
+fn apply(bytes: &mut [u8], operation: &Operation, changed: &mut bool) -> Option<i64> {
     let Operation { field, offset, overflow, action } = *operation;
     let old = field.get(bytes, offset);
     let (new, result) = match action {
@@ -208,7 +208,7 @@ fn apply(bytes: &mut [u8], operation: &Operation, changes: &mut usize) -> Option
         }
     };
     field.set(bytes, offset, new);
-    *changes += 1;
+    *changed |= new != old;
     Some(result)
 }
 

@@ -30,10 +30,13 @@ fn setbit(ctx: &mut Context<'_>) -> CommandResult {
         _ => return Err(CommandError::new("ERR bit is not an integer or out of range")),
     };
     let key = ctx.key(1);
-    ctx.string_to_write(&key)?;
-    let bytes = ctx.edit(&key, (offset / 8) as usize + 1)?;
+    let len = (offset / 8) as usize + 1;
+    let grows = ctx.string_to_write(&key)?.is_none_or(|string| string.len() < len);
+    let bytes = ctx.edit(&key, len)?;
     let old = bitmap::set_bit(bytes, offset, bit).unwrap_or(false);
-    ctx.changed(&key, Event::string("setbit"));
+    if grows || old != bit {
+        ctx.changed(&key, Event::string("setbit"));
+    }
     ctx.reply.integer(old.into());
     Ok(())
 }

@@ -65,7 +65,7 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
             name = Some(ctx.arg(at + 1));
             at += 2;
         } else {
-            let option = String::from_utf8_lossy(ctx.arg(at));
+            let option = ctx.quote(at);
             return Err(CommandError::new(format!("ERR Syntax error in HELLO option '{option}'")));
         }
     }

@@ -134,7 +134,7 @@ impl Condition {
                 () if ctx.is_word(at, "GT") => condition.gt = true,
                 () if ctx.is_word(at, "LT") => condition.lt = true,
                 () => {
-                    let option = String::from_utf8_lossy(ctx.arg(at));
+                    let option = ctx.quote(at);
                     return Err(CommandError::new(format!("ERR Unsupported option {option}")));
                 }
             }

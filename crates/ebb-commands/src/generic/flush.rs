@@ -3,6 +3,7 @@
 use ebb_engine::{
     Argument, Categories, CommandError, CommandResult, CommandSpec, Context, Flags, Group, Scope,
 };
+use ebb_keyspace::Presence;
 
 pub(super) static FLUSHALL: CommandSpec = CommandSpec {
     name: "flushall",
@@ -81,12 +82,14 @@ fn check_mode(ctx: &Context<'_>) -> CommandResult {
 fn empty(ctx: &mut Context<'_>, db: usize) {
     let keyspace = &ctx.server.keyspace;
     let mut deleted = 0;
+    let now_ms = ctx.now_ms;
     ctx.each_shard(|shard| {
-        let contents = shard.db_ref(db);
-        if contents.is_empty() {
+        if shard.db_ref(db).is_empty() {
             return;
         }
-        shard.watch.touch_matching(db, |key| contents.get(&keyspace.key(key)).is_some());
+        let (dbs, watch) = shard.dbs_and_watch();
+        let before = |key: &[u8]| dbs[db].presence(&keyspace.key(key), now_ms);
+        watch.replace_all(db, before, |_| Presence::Absent);
         let trash = shard.db(db).detach();
         deleted += trash.len() as u64;
         keyspace.discard(trash);
@@ -122,12 +125,15 @@ fn swapdb(ctx: &mut Context<'_>) -> CommandResult {
     };
     if first != second {
         let keyspace = &ctx.server.keyspace;
+        let now_ms = ctx.now_ms;
         ctx.each_shard(|shard| {
-            for db in [first, second] {
-                shard.watch.touch_matching(db, |key| {
-                    let key = keyspace.key(key);
-                    [first, second].iter().any(|&db| shard.db_ref(db).get(&key).is_some())
-                });
+            for (db, other) in [(first, second), (second, first)] {
+                let (dbs, watch) = shard.dbs_and_watch();
+                let in_db = |db: usize| {
+                    let contents = &dbs[db];
+                    move |key: &[u8]| contents.presence(&keyspace.key(key), now_ms)
+                };
+                watch.replace_all(db, in_db(db), in_db(other));
             }
             shard.dbs().swap(first, second);
         });

@@ -71,10 +71,15 @@ pub(super) const REFCOUNT: CommandSpec = CommandSpec {
     ..CommandSpec::NEW
 };
 
+/// Integers below this have no object of their own. Redis says so with the largest count that
+/// there is; here no integer has one, and those that Redis shares are shown as it shows them.
+const SHARED_INTEGERS: i64 = 10_000;
+
 fn refcount(ctx: &mut Context<'_>) -> CommandResult {
     describe(ctx, |entry, reply| {
         let count = match entry.string() {
             StringRef::Shared(shared) => i64::from(shared.reference_count()),
+            StringRef::Int(0..SHARED_INTEGERS) => i64::from(i32::MAX),
             StringRef::Int(_) | StringRef::Bytes(_) => 1,
         };
         reply.integer(count);

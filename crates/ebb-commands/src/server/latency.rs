@@ -124,7 +124,7 @@ pub(super) const GRAPH: CommandSpec = CommandSpec {
 };
 
 fn graph(ctx: &mut Context<'_>) -> CommandResult {
-    let name = String::from_utf8_lossy(ctx.arg(2)).into_owned();
+    let name = ctx.quote(2).into_owned();
     let Some(event) = ctx.server.latency.get(&name) else {
         return Err(CommandError::new(format!("ERR No samples available for event '{name}'")));
     };

@@ -46,8 +46,8 @@ fn add(ctx: &mut Context<'_>, at: usize) {
     }
     let was_due = transaction::is_due(ctx.locks, db, &key, ctx.now_ms);
     let watcher = Arc::clone(ctx.session.watcher.get_or_insert_default());
-    ctx.shard(&key).watch.add(db, key.bytes(), &watcher);
-    ctx.session.watched.push(WatchedKey { db, key: key.bytes().into(), was_due });
+    ctx.shard(&key).watch.add(db, key.bytes(), &watcher, was_due);
+    ctx.session.watched.push(WatchedKey { db, key: key.bytes().into() });
 }
 
 pub(super) static UNWATCH: CommandSpec = CommandSpec {

@@ -86,7 +86,7 @@ fn setinfo(ctx: &mut Context<'_>) -> CommandResult {
         check_name(value, "lib-ver")?;
         ctx.session.client.names.lock().lib_version = text();
     } else {
-        let option = String::from_utf8_lossy(ctx.arg(2));
+        let option = ctx.quote(2);
         return Err(CommandError::new(format!("ERR Unrecognized option '{option}'")));
     }
     ctx.reply.ok();

@@ -34,7 +34,7 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
     }
     let word = ctx.arg(1).to_ascii_uppercase();
     let Some(subcommand) = SUBCOMMANDS.iter().find(|sub| sub.name.as_bytes() == word) else {
-        let given = String::from_utf8_lossy(ctx.arg(1));
+        let given = ctx.quote(1);
         return Err(CommandError::new(format!(
             "ERR unknown subcommand '{given}'. Try DEBUG HELP."
         )));
@@ -43,7 +43,7 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
     if given < subcommand.min || given > subcommand.max {
         return Err(CommandError::new(format!(
             "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
-            String::from_utf8_lossy(ctx.arg(1))
+            ctx.quote(1)
         )));
     }
     (subcommand.run)(ctx)
