@@ -44,12 +44,6 @@ pub(crate) fn run(
     let mark = reply.mark();
     session.last_command = call.command.number + 1;
     let spec = call.command.spec;
-    if server.has_monitors()
-        && !spec.flags.has(Flags::SKIP_MONITOR)
-        && !spec.flags.has(Flags::ADMIN)
-    {
-        monitor::feed(server, session, call.args);
-    }
     let mut context = Context {
         args: call.args,
         shared_args: call.shared_args,
@@ -70,7 +64,12 @@ pub(crate) fn run(
         reply.error(&error.text());
         recorder.count_error(&error.code());
     }
+    monitor::feed(server, session, call.command, call.args);
     let nanos = recorder.record(call.command, result.is_err());
+    if spec.flags.has(Flags::ADMIN) {
+        // It may have been CONFIG SET.
+        recorder.read_limits();
+    }
     if recorder.is_exceptional(nanos, call.bytes, reply.len_since(mark)) {
         recorder.log(&call, session, nanos, reply.len_since(mark));
     }
@@ -111,6 +110,11 @@ impl Recorder {
 
     /// A batch begins.
     pub(crate) fn begin(&mut self) {
+        self.read_limits();
+        self.last = self.clock.raw();
+    }
+
+    fn read_limits(&mut self) {
         let config = &self.server.config;
         let slow_us = limit(config.get(id::COMMANDLOG_EXECUTION_SLOWER_THAN));
         let latency_ms: u64 = config.get(id::LATENCY_MONITOR_THRESHOLD);
@@ -118,7 +122,6 @@ impl Recorder {
         self.slow_nanos = slow_us.saturating_mul(1000).min(latency_ns);
         self.request_bytes = limit(config.get(id::COMMANDLOG_REQUEST_LARGER_THAN)) as usize;
         self.reply_bytes = limit(config.get(id::COMMANDLOG_REPLY_LARGER_THAN)) as usize;
-        self.last = self.clock.raw();
     }
 
     /// A command begins later than the last one ended.
@@ -170,17 +173,18 @@ impl Recorder {
         let reply_larger: i64 = config.get(id::COMMANDLOG_REPLY_LARGER_THAN);
         let client = || (session.client.address.clone(), session.client.names.lock().name.clone());
         let logs = &self.server.logs;
+        let args = &call.command.spec.redacted(call.args);
         if slower_than >= 0 && micros >= slower_than {
             let max = config.get(id::COMMANDLOG_SLOW_EXECUTION_MAX_LEN) as usize;
-            logs.add(LogKind::Slow, max, micros, time_s, call.args, client());
+            logs.add(LogKind::Slow, max, micros, time_s, args, client());
         }
         if request_larger >= 0 && request > request_larger {
             let max = config.get(id::COMMANDLOG_LARGE_REQUEST_MAX_LEN) as usize;
-            logs.add(LogKind::LargeRequest, max, request, time_s, call.args, client());
+            logs.add(LogKind::LargeRequest, max, request, time_s, args, client());
         }
         if reply_larger >= 0 && reply > reply_larger {
             let max = config.get(id::COMMANDLOG_LARGE_REPLY_MAX_LEN) as usize;
-            logs.add(LogKind::LargeReply, max, reply, time_s, call.args, client());
+            logs.add(LogKind::LargeReply, max, reply, time_s, args, client());
         }
     }
 

@@ -13,9 +13,10 @@ use crate::call::{self, Recorder};
 use crate::error::{CommandError, quote};
 use crate::journal::Journal;
 use crate::locks::Locks;
+use crate::monitor;
 use crate::reply::Reply;
 use crate::server::{PauseMode, Server, unix_ms};
-use crate::session::{Queued, ReplyMode, Session};
+use crate::session::{Queued, ReplyMode, Session, Transaction};
 use crate::spec::{Flags, Scope};
 use crate::table::{Command, Resolved};
 use crate::transaction;
@@ -247,8 +248,10 @@ impl Run<'_, '_> {
             reply.simple("QUEUED");
             return;
         }
-        if command.name == "exec" {
-            self.exec(command, reply);
+        if command.name == "exec"
+            && let Some(transaction) = self.session.transaction.take()
+        {
+            self.exec(command, &transaction, reply);
             return;
         }
         self.hold(command, prepared.hashed);
@@ -289,11 +292,7 @@ impl Run<'_, '_> {
         call::run(server, call, self.session, self.locks, journal, random, recorder, reply);
     }
 
-    fn exec(&mut self, command: &'static Command, reply: &mut Reply) {
-        let Some(transaction) = self.session.transaction.take() else {
-            self.reject(&Rejection::new("ERR EXEC without MULTI"), reply);
-            return;
-        };
+    fn exec(&mut self, command: &'static Command, transaction: &Transaction, reply: &mut Reply) {
         let all = transaction.queue.iter().any(|queued| queued.command.spec.scope != Scope::Keys);
         let keyspace = self.locks.keyspace();
         if all {
@@ -310,7 +309,7 @@ impl Run<'_, '_> {
         }
         let Executor { server, journal, random, recorder } = &mut *self.executor;
         recorder.start();
-        let verdict = transaction::verdict(self.session, &transaction, self.locks, self.now_ms);
+        let verdict = transaction::verdict(self.session, transaction, self.locks, self.now_ms);
         transaction::unwatch(self.session, self.locks);
         let failed = match verdict {
             transaction::Verdict::Run => {
@@ -349,6 +348,7 @@ impl Run<'_, '_> {
                 true
             }
         };
+        monitor::feed(server, self.session, command, self.args);
         recorder.end_exec(command, failed);
     }
 
@@ -422,10 +422,6 @@ struct Rejection {
 }
 
 impl Rejection {
-    fn new(text: &'static str) -> Rejection {
-        Rejection { error: CommandError::new(text), command: None }
-    }
-
     fn unknown(args: &[&[u8]]) -> Rejection {
         const SHOWN: usize = 128;
         let mut list = String::new();

@@ -2,6 +2,8 @@
 
 use crate::server::{Server, unix_us};
 use crate::session::Session;
+use crate::spec::Flags;
+use crate::table::Command;
 
 /// Appends an argument in quotes, with escapes for what does not print.
 pub fn quote(text: &mut Vec<u8>, arg: &[u8]) {
@@ -21,9 +23,16 @@ pub fn quote(text: &mut Vec<u8>, arg: &[u8]) {
     text.push(b'"');
 }
 
-/// Sends a command to all monitors.
+/// Sends a command to all monitors, unless it is one of those that they do not see.
+#[inline]
+pub(crate) fn feed(server: &Server, session: &Session, command: &Command, args: &[&[u8]]) {
+    if server.has_monitors() && !command.spec.flags.any(Flags::SKIP_MONITOR.and(Flags::ADMIN)) {
+        send(server, session, &command.spec.redacted(args));
+    }
+}
+
 #[cold]
-pub(crate) fn feed(server: &Server, session: &Session, args: &[&[u8]]) {
+fn send(server: &Server, session: &Session, args: &[&[u8]]) {
     let now = unix_us();
     let client = &session.client;
     let address = if client.is_unix {

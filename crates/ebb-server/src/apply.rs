@@ -3,7 +3,7 @@
 use ebb_config::{Config, id};
 use ebb_engine::Server;
 
-use crate::{listener, logging, process, worker};
+use crate::{listener, logging, oom_score, process, worker};
 
 /// Applies a directive whose new value is stored already. The text of an error ends the
 /// reply of CONFIG SET.
@@ -26,6 +26,7 @@ pub(crate) fn apply(server: &Server, name: &str) -> Result<(), String> {
             logging::set_level(config.get(id::LOGLEVEL));
             Ok(())
         }
+        "oom-score-adj" | "oom-score-adj-values" => oom_score::apply(config),
         "dir" => process::enter_directory(config),
         _ => Ok(()),
     }

@@ -13,8 +13,9 @@ mod io;
 mod listener;
 pub mod logging;
 mod maintenance;
+pub mod oom_score;
 mod output;
-pub mod process;
+mod process;
 mod startup;
 mod worker;
 

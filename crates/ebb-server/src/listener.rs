@@ -40,6 +40,7 @@ pub(crate) fn bind(config: &Config) -> Result<Vec<Listener>, String> {
 
 /// Opens the TCP sockets for a port; none for port 0.
 fn bind_tcp(config: &Config, port: u16) -> Result<Vec<Listener>, String> {
+    let failed = || format!("Failed listening on port {port} (TCP), aborting.");
     let mut listeners = Vec::new();
     if port == 0 {
         return Ok(listeners);
@@ -49,15 +50,15 @@ fn bind_tcp(config: &Config, port: u16) -> Result<Vec<Listener>, String> {
             Ok(listener) => listeners.push(Listener::Tcp(listener)),
             Err(error) if optional && is_unavailable(&error) => {}
             Err(error) => {
-                let text = format!("Could not create server TCP listening socket {address}:{port}");
-                return Err(format!("{text}: bind: {error}"));
+                tracing::warn!(
+                    "Warning: Could not create server TCP listening socket {address}:{port}: \
+                     bind: {error}"
+                );
+                return Err(failed());
             }
         }
     }
-    if listeners.is_empty() {
-        return Err(format!("Failed listening on port {port} (tcp), aborting."));
-    }
-    Ok(listeners)
+    if listeners.is_empty() { Err(failed()) } else { Ok(listeners) }
 }
 
 fn is_unavailable(error: &io::Error) -> bool {

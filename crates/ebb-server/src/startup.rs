@@ -10,7 +10,7 @@ use signal_hook::iterator::Signals;
 
 use crate::maintenance::Maintenance;
 use crate::worker::{self, Worker};
-use crate::{apply, io, listener, logging, process};
+use crate::{apply, io, listener, logging, oom_score, process};
 
 /// What the binary says of its allocator.
 #[derive(Clone, Copy)]
@@ -23,9 +23,26 @@ pub struct Allocator {
     pub report: fn() -> String,
 }
 
-/// Runs a server until it is told to stop. An error says why it could not start.
-pub fn start(config: Config, allocator: Allocator) -> Result<(), String> {
-    let config = prepare(config)?;
+/// Runs a server until it is told to stop. Answers whether it started; if it did not, standard
+/// error or the log says why.
+pub fn start(config: Config, allocator: Allocator) -> bool {
+    match prepare(config) {
+        Err(error) => {
+            // There is no log yet.
+            eprintln!("{error}");
+            false
+        }
+        Ok(config) => match run(config, allocator) {
+            Err(error) => {
+                tracing::error!("{error}");
+                false
+            }
+            Ok(()) => true,
+        },
+    }
+}
+
+fn run(config: Config, allocator: Allocator) -> Result<(), String> {
     let commands = CommandTable::new(&ebb_commands::table::all(), config.renamed_commands())?;
     let host = Host {
         refresh_allocator: allocator.refresh,
@@ -61,6 +78,8 @@ fn prepare(config: Config) -> Result<Config, String> {
         tracing::info!("No configuration file given: the defaults and the command line are used.");
     }
     process::adjust_open_files(&config);
+    // As in Redis the server starts all the same; the log says what went wrong.
+    let _ = oom_score::apply(&config);
     process::write_pid_file(&config);
     Ok(config)
 }

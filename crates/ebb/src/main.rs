@@ -96,11 +96,6 @@ fn serve(args: &[OsString]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match ebb_server::start(*config, allocator::ALLOCATOR) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    let started = ebb_server::start(*config, allocator::ALLOCATOR);
+    if started { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -18,6 +18,7 @@ pub(super) static AUTH: CommandSpec = CommandSpec {
         .and(Flags::FAST)
         .and(Flags::NO_AUTH)
         .and(Flags::ALLOW_BUSY),
+    secret: |_, at| at > 0,
     arguments: &[
         Argument::string("username").optional().since("6.0.0"),
         Argument::string("password"),

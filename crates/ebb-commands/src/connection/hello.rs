@@ -21,6 +21,10 @@ pub(super) static HELLO: CommandSpec = CommandSpec {
         .and(Flags::FAST)
         .and(Flags::NO_AUTH)
         .and(Flags::ALLOW_BUSY),
+    secret: |args, at| {
+        let is_auth = |at: usize| args[at].eq_ignore_ascii_case(b"AUTH");
+        (at >= 3 && is_auth(at - 1)) || (at >= 4 && is_auth(at - 2))
+    },
     arguments: &[Argument::block(
         "arguments",
         &[

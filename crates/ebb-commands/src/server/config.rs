@@ -65,6 +65,11 @@ pub(super) const SET: CommandSpec = CommandSpec {
     )
     .multiple()],
     tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+    secret: |args, at| {
+        let name = (at >= 3 && at % 2 == 1).then(|| args[at - 1]);
+        let name = name.and_then(|name| std::str::from_utf8(name).ok());
+        name.and_then(ebb_config::find).is_some_and(|(id, _)| id.directive().sensitive)
+    },
     run: set,
     ..CommandSpec::NEW
 };

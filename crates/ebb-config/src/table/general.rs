@@ -36,9 +36,9 @@ group! { after network::END;
         special("shutdown-on-sigint", "default", special::shutdown_words).tunes("saving at shutdown");
     SHUTDOWN_ON_SIGTERM: Arc<str> =
         special("shutdown-on-sigterm", "default", special::shutdown_words).tunes("saving at shutdown");
-    OOM_SCORE_ADJ: OomScoreAdj = word::<OomScoreAdj>("oom-score-adj", "no").off("no", "no OOM score adjustment");
+    OOM_SCORE_ADJ: OomScoreAdj = word::<OomScoreAdj>("oom-score-adj", "no");
     OOM_SCORE_ADJ_VALUES: Arc<str> =
-        special("oom-score-adj-values", "0 200 800", special::oom_score_adj_values).tunes("OOM score adjustment");
+        special("oom-score-adj-values", "0 200 800", special::oom_score_adj_values);
     DISABLE_THP: bool = yes_no("disable-thp", "yes").immutable().tunes("copy-on-write by fork");
     IGNORE_WARNINGS: Arc<str> = text("ignore-warnings", "").tunes("checks of the system at start");
     SERVER_CPULIST: Arc<str> =

@@ -18,6 +18,11 @@ macro_rules! bits {
                 self.0 & other.0 == other.0
             }
 
+            /// Whether any of `other` is set.
+            pub const fn any(self, other: $name) -> bool {
+                self.0 & other.0 != 0
+            }
+
             /// These and `other`, also in constants.
             pub const fn and(self, other: $name) -> $name {
                 $name(self.0 | other.0)

@@ -48,6 +48,8 @@ pub struct CommandSpec {
     pub deprecated: Option<(&'static str, &'static str)>,
     /// Subcommands, if it is a container.
     pub subcommands: &'static [CommandSpec],
+    /// Whether an argument, by its position, is a secret that MONITOR and the logs must not show.
+    pub secret: fn(&[&[u8]], usize) -> bool,
     /// The function. A container's runs only when no subcommand was given.
     pub run: Handler,
 }
@@ -70,8 +72,15 @@ impl CommandSpec {
         tips: &[],
         deprecated: None,
         subcommands: &[],
+        secret: |_, _| false,
         run: |_| Err(crate::CommandError::Syntax),
     };
+
+    /// The arguments without the secrets.
+    pub fn redacted<'a>(&self, args: &[&'a [u8]]) -> Vec<&'a [u8]> {
+        let shown = |(at, &arg)| if (self.secret)(args, at) { &b"(redacted)"[..] } else { arg };
+        args.iter().enumerate().map(shown).collect()
+    }
 
     /// Whether a number of arguments (the name included) is allowed.
     #[inline]

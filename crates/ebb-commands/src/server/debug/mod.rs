@@ -73,6 +73,19 @@ const SUBCOMMANDS: &[Subcommand] = &[
         },
     },
     Subcommand {
+        name: "CONFIG-REWRITE-FORCE-ALL",
+        syntax: "",
+        summary: "CONFIG REWRITE with a line for every directive.",
+        min: 0,
+        max: 0,
+        run: |ctx| {
+            let done = ctx.server.config.rewrite_all();
+            done.map_err(|error| CommandError::new(error.to_string()))?;
+            ctx.reply.ok();
+            Ok(())
+        },
+    },
+    Subcommand {
         name: "DIGEST",
         syntax: "",
         summary: "A digest of all data, the same as Redis computes.",

@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+"""Runs the Tcl test suite of Debian's Redis source package against Ebb, file by file.
+
+usage: run.py EBB [FILE ...] [--write] [--verbose]
+
+FILE is a test file as the suite names it ("unit/type/string"); without any, those of the list
+`files.txt` run. The suite starts the server itself, as it does Redis. The tests in `passing.txt`
+must pass. With --write that list and the table in docs/compatibility.md are made anew; why the
+others fail is in `known.txt`, as far as their output does not say it.
+
+The package is fetched from where the machine gets its Debian packages, and kept in
+target/conformance. Two things are changed in the copy: features that this version does not have
+are left out of the suite's default configuration, since Ebb refuses to start with them, and a
+server that does not start is given up after ten seconds.
+"""
+import argparse
+import os
+import pathlib
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = pathlib.Path(__file__).resolve().parent
+WORK = ROOT / "target" / "conformance"
+WORKERS = 2
+# Directives of the suite's configuration that turn on what Ebb does not have yet.
+NOT_YET = ("notify-keyspace-events", "save")
+
+
+def fetch():
+    """The unpacked source package's directory."""
+    found = sorted(WORK.glob("redis-*/runtest"))
+    if found:
+        return found[-1].parent
+    lists = WORK / "apt"
+    (lists / "partial").mkdir(parents=True, exist_ok=True)
+    source_list = WORK / "sources.list"
+    source_list.write_text("".join(source_lines()))
+    options = ["-o", f"Dir::Etc::SourceList={source_list}", "-o", "Dir::Etc::SourceParts=-",
+               "-o", f"Dir::State::Lists={lists}", "-o", "APT::Sandbox::User=root"]
+    print("Fetching the Redis source package with apt-get", flush=True)
+    for action in (["update"], ["source", "--download-only", "redis"]):
+        subprocess.run(["apt-get", "-qq", *options, *action], cwd=WORK, check=True)
+    archive, = WORK.glob("redis_*.orig.tar.gz")
+    subprocess.run(["tar", "xf", archive.name], cwd=WORK, check=True)
+    return sorted(WORK.glob("redis-*/runtest"))[-1].parent
+
+
+def source_lines():
+    """The machine's Debian sources, asked for source packages."""
+    places = [pathlib.Path("/etc/apt/sources.list"), *pathlib.Path("/etc/apt/sources.list.d").glob("*")]
+    for place in places:
+        if not place.is_file():
+            continue
+        text = place.read_text()
+        if place.suffix == ".sources":
+            for paragraph in re.split(r"\n\s*\n", text):
+                fields = dict(re.findall(r"(?m)^(\w[\w-]*):\s*(.*)$", paragraph))
+                key = fields.get("Signed-By")
+                option = f"[signed-by={key}] " if key else ""
+                for uri in fields.get("URIs", "").split():
+                    for suite in fields.get("Suites", "").split():
+                        yield f"deb-src {option}{uri} {suite} {fields.get('Components', '')}\n"
+        else:
+            for line in text.splitlines():
+                if line.startswith("deb "):
+                    yield "deb-src" + line[3:] + "\n"
+
+
+def prepare(source, ebb, number):
+    """A copy of the suite for one worker."""
+    copy = WORK / f"suite{number}"
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    shutil.copytree(source / "tests", copy / "tests")
+    shutil.copy(source / "runtest", copy / "runtest")
+    (copy / "src").mkdir()
+    for tool in ("redis-cli", "redis-benchmark"):
+        (copy / "src" / tool).symlink_to(shutil.which(tool))
+    (copy / "src" / "redis-server").symlink_to(ebb)
+    config = copy / "tests" / "assets" / "default.conf"
+    lines = config.read_text().splitlines(keepends=True)
+    config.write_text("".join(line for line in lines if not line.startswith(NOT_YET)))
+    support = copy / "tests" / "support" / "server.tcl"
+    text = support.read_text()
+    patched = re.sub(r"set maxiter \[expr \{120\*1000/\$checkperiod\}\]", "set maxiter 100", text)
+    assert patched != text, "the suite waits for its servers in another way"
+    support.write_text(patched)
+    return copy
+
+
+class Result:
+    """What became of one file's tests."""
+
+    def __init__(self, name):
+        self.name = name
+        self.passed, self.failed, self.skipped = [], {}, []
+        self.seconds = 0
+        self.output = ""
+
+
+def run_file(copy, number, name, left_out):
+    """Runs one file of the suite, and reads what it prints."""
+    result = Result(name)
+    start = time.time()
+    base = 21111 + number * 4000
+    command = ["./runtest", "--single", name, "--clients", "1", "--durable",
+               "--baseport", str(base), "--portcount", "3000"]
+    for test in left_out:
+        command += ["--skiptest", test]
+    suite = subprocess.Popen(command, cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             start_new_session=True)
+    try:
+        output, _ = suite.communicate(timeout=300)
+    except subprocess.TimeoutExpired:
+        os.killpg(suite.pid, signal.SIGKILL)
+        output, _ = suite.communicate()
+        output += b"\n[exception]: the file took longer than 5 minutes\n"
+    result.seconds = time.time() - start
+    result.output = re.sub(r"\x1b\[[0-9;]*m", "", output.decode(errors="replace"))
+    lines = result.output.split("The End", 1)[0].splitlines()
+    for at, line in enumerate(lines):
+        kind, _, rest = line.partition("]: ")
+        if kind == "[ok":
+            result.passed.append(re.sub(r" \(\d+ ms\)$", "", rest))
+        elif kind in ("[err", "[exception"):
+            test = re.sub(r" in tests/unit/\S+\.tcl$", "", rest)
+            result.failed.setdefault(test, " ".join(lines[at + 1:at + 3])[:400])
+        elif kind in ("[ignore", "[skip"):
+            if rest not in left_out:
+                result.skipped.append(rest)
+    return result
+
+
+def run_all(ebb, names, left_out):
+    """Results by file, several files at a time."""
+    source = fetch()
+    work, results = queue.Queue(), {}
+    for name in names:
+        work.put(name)
+
+    def worker(number):
+        copy = prepare(source, ebb, number)
+        while True:
+            try:
+                name = work.get_nowait()
+            except queue.Empty:
+                return
+            result = results[name] = run_file(copy, number, name, left_out.get(name, []))
+            print(f"{name}: {len(result.passed)} passed, {len(result.failed)} failed, "
+                  f"{len(result.skipped)} skipped, {result.seconds:.0f} s", flush=True)
+
+    threads = [threading.Thread(target=worker, args=(number,)) for number in range(WORKERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [results[name] for name in names]
+
+
+def read_known():
+    """Reasons by file and test, and the tests to leave out by file."""
+    known, left_out, section = {}, {}, None
+    for line in (HERE / "known.txt").read_text().splitlines():
+        if line.startswith("["):
+            section = known.setdefault(line.strip("[]"), {})
+        elif line and not line.startswith("#"):
+            test, _, reason = line.removeprefix("! ").rpartition(" => ")
+            section[test] = reason
+            if line.startswith("! "):
+                left_out.setdefault(next(reversed(known)), []).append(test)
+    return known, left_out
+
+
+def reason_for(known, name, test, detail):
+    for pattern, reason in known.get(name, {}).items():
+        if test == pattern or (pattern.endswith("*") and test.startswith(pattern[:-1])):
+            return reason
+    command = re.search(r"unknown command '(\w+)'", detail)
+    if command:
+        return f"needs {command.group(1).upper()}"
+    missing = re.search(r"this version of Ebb has (no .*?) yet", detail)
+    return missing.group(1) if missing else None
+
+
+def read_passing():
+    """The tests that must pass, as {file: [test]}."""
+    passing = {}
+    path = HERE / "passing.txt"
+    for line in path.read_text().splitlines() if path.exists() else []:
+        name, _, test = line.partition(": ")
+        passing.setdefault(name, []).append(test)
+    return passing
+
+
+def write_passing(results, known):
+    lines = [f"{result.name}: {test}" for result in results for test in result.passed
+             if reason_for(known, result.name, test, "") is None]
+    (HERE / "passing.txt").write_text("\n".join(dict.fromkeys(lines)) + "\n")
+
+
+def write_table(results, known):
+    lines = ["# Compatibility with Redis's own test suite", "",
+             "`./x conformance --write` runs the test suite of Debian's Redis 7.0.15 against Ebb and",
+             "writes this page. The suite starts Ebb itself. A file whose setup needs a feature that",
+             "Ebb does not have yet stops there; what it would have tested later is not counted.", "",
+             "| file | passed | failed | skipped by the suite |", "|---|---:|---:|---:|"]
+    for result in results:
+        lines.append(f"| `{result.name}` | {len(result.passed)} | {len(result.failed)} | "
+                     f"{len(result.skipped)} |")
+    lines += ["", "## Tests that fail, and why", ""]
+    for result in results:
+        if result.failed:
+            lines += [f"### `{result.name}`", ""]
+            for test in sorted(result.failed):
+                reason = reason_for(known, result.name, test, result.failed[test])
+                lines.append(f"- {test}: {reason or 'not explained yet'}.")
+            lines.append("")
+    (ROOT / "docs" / "compatibility.md").write_text("\n".join(lines).rstrip() + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("ebb", type=os.path.abspath)
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--verbose", action="store_true")
+    options = parser.parse_args()
+    names = options.files or (HERE / "files.txt").read_text().split()
+    known, left_out = read_known()
+    results = run_all(options.ebb, names, left_out)
+    for result in results:
+        for test in left_out.get(result.name, []):
+            result.failed.setdefault(test, "")
+    if options.write:
+        write_table(results, known)
+        write_passing(results, known)
+    broken = 0
+    passing = read_passing()
+    for result in results:
+        if options.verbose:
+            print(result.output)
+        for test in passing.get(result.name, []):
+            if test not in result.passed:
+                print(f"{result.name}: FAILED: {test}\n    {result.failed.get(test, 'it did not run')}")
+                broken += 1
+        if options.write or options.files:
+            for test, detail in result.failed.items():
+                if reason_for(known, result.name, test, detail) is None:
+                    print(f"{result.name}: unexplained: {test}\n    {detail}")
+    passed = sum(len(result.passed) for result in results)
+    failed = sum(len(result.failed) for result in results)
+    print(f"conformance: {passed} passed, {failed} failed, {broken} that must pass did not")
+    sys.exit(1 if broken else 0)
+
+
+if __name__ == "__main__":
+    main()
