@@ -106,12 +106,15 @@ pub(crate) struct Connection {
     args: Vec<Arg>,
     /// Its large arguments that are complete.
     externals: Vec<Shared>,
+    external_bytes: usize,
     filling: Option<Filling>,
     /// The first request of `pending` is parsed (it has large arguments) but had to wait.
     held: Option<Request>,
     pub(crate) output: Output,
     /// Whether the socket is watched for room to write.
     pub(crate) watches_writable: bool,
+    /// The peer will send nothing more than what has arrived.
+    pub(crate) peer_ended: bool,
     /// Held back by CLIENT PAUSE.
     pub(crate) paused: bool,
     over_soft_limit_since: Option<Instant>,
@@ -147,10 +150,12 @@ impl Connection {
             pending: Vec::new(),
             args: Vec::new(),
             externals: Vec::new(),
+            external_bytes: 0,
             filling: None,
             held: None,
             output: Output::default(),
             watches_writable: false,
+            peer_ended: false,
             paused: false,
             over_soft_limit_since: None,
         }
@@ -158,8 +163,7 @@ impl Connection {
 
     /// Bytes that it holds in buffers.
     pub(crate) fn buffer_bytes(&self) -> usize {
-        let externals: usize = self.externals.iter().map(|value| value.len()).sum();
-        self.pending.capacity() + externals + self.output.len()
+        self.pending.capacity() + self.external_bytes + self.output.len()
     }
 
     /// The socket can be read.
@@ -189,7 +193,7 @@ impl Connection {
                     self.pending.extend_from_slice(&buffer[upto..cut.start.max(upto)]);
                     self.pending.extend_from_slice(&buffer[cut.end.max(upto)..len]);
                 }
-                after_read(fate, len, buffer.len())
+                self.after_read(fate, len, buffer.len())
             });
             tools.buffer = buffer;
             return fate;
@@ -201,16 +205,11 @@ impl Connection {
         self.pending.truncate(old + result.as_ref().map_or(0, |len| *len));
         let len = result?;
         self.count_in(tools, len);
-        if self.pending.len() as u64 > tools.server.config.get(id::CLIENT_QUERY_BUFFER_LIMIT) {
-            tools.server.counters.query_buffer_limit_disconnections.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(
-                "Closing client {} that reached max query buffer length",
-                self.session.id()
-            );
+        if self.is_over_query_limit(tools) {
             return Ok(Fate::Close);
         }
         let fate = self.run_pending(tools);
-        Ok(after_read(fate, len, room))
+        Ok(self.after_read(fate, len, room))
     }
 
     /// Runs what is in `pending`.
@@ -221,6 +220,16 @@ impl Connection {
         pending.drain(..upto);
         self.pending = pending;
         fate
+    }
+
+    /// A short read says that the socket is drained, a full one that there may be more. Once the
+    /// peer has ended its side there is more in any case: the end, of which no event tells again.
+    fn after_read(&self, fate: Fate, len: usize, room: usize) -> Fate {
+        match fate {
+            _ if len == 0 => Fate::Close,
+            Fate::Wait if len == room || self.peer_ended => Fate::Again,
+            fate => fate,
+        }
     }
 
     fn count_in(&mut self, tools: &Tools<'_>, len: usize) {
@@ -237,19 +246,33 @@ impl Connection {
         let len = self.socket.read(room)?;
         filling.filled += len;
         self.count_in(tools, len);
-        if len == 0 {
+        if len == 0 || self.is_over_query_limit(tools) {
             return Ok(Fate::Close);
         }
         if len < wanted {
-            return Ok(Fate::Wait);
+            return Ok(self.after_read(Fate::Wait, len, wanted));
         }
         self.finish_filling();
         Ok(Fate::Again)
     }
 
+    /// Whether what it holds of unfinished requests exceeds `client-query-buffer-limit`.
+    fn is_over_query_limit(&self, tools: &Tools<'_>) -> bool {
+        let filled = self.filling.as_ref().map_or(0, |filling| filling.filled);
+        let queued = self.session.transaction.as_ref().map_or(0, |queue| queue.bytes);
+        let bytes = (self.pending.len() + self.external_bytes + filled + queued) as u64;
+        if bytes <= tools.server.config.get(id::CLIENT_QUERY_BUFFER_LIMIT) {
+            return false;
+        }
+        tools.server.counters.query_buffer_limit_disconnections.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!("Closing client {} that reached max query buffer length", self.session.id());
+        true
+    }
+
     fn finish_filling(&mut self) {
         if let Some(filling) = self.filling.take() {
             self.parser.external_done(filling.index);
+            self.external_bytes += filling.value.len();
             self.externals.push(filling.value);
         }
     }
@@ -342,7 +365,7 @@ impl Connection {
             }
             match self.parser.parse(&input[at..], limits, &mut self.args) {
                 Ok(Progress::Command { consumed }) => {
-                    let external: usize = self.externals.iter().map(|value| value.len()).sum();
+                    let external = self.external_bytes;
                     // Ranges are relative to their command; from here on to the input.
                     for arg in &mut self.args[first..] {
                         if let Arg::Inline { start, .. } = arg {
@@ -392,6 +415,7 @@ impl Connection {
             Ran::Done | Ran::Close(_) => {
                 self.args.drain(..whole);
                 self.externals.clear();
+                self.external_bytes = 0;
                 if self.args.is_empty() {
                     self.parser.clear_scratch();
                 }
@@ -535,14 +559,5 @@ impl Connection {
         if self.args.is_empty() {
             self.args = Vec::new();
         }
-    }
-}
-
-/// A short read says that the socket is drained; a full one that there may be more.
-fn after_read(fate: Fate, len: usize, room: usize) -> Fate {
-    match fate {
-        _ if len == 0 => Fate::Close,
-        Fate::Wait if len == room => Fate::Again,
-        fate => fate,
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use ebb_config::id;
 use ebb_engine::{Executor, Peer, Reply, Request, Server, Session, transaction, unix_ms};
 use ebb_heap::ArenaId;
-use mio::event::Source;
+use mio::event::{Event, Source};
 use mio::{Events, Interest, Poll, Token, Waker};
 use parking_lot::Mutex;
 use socket2::{SockRef, TcpKeepalive};
@@ -144,7 +144,7 @@ impl Worker {
                 match event.token() {
                     WAKER => self.attend(),
                     Token(at) if at >= LISTENERS => self.accept(at - LISTENERS),
-                    Token(at) => self.serve(at, event.is_readable(), event.is_writable()),
+                    Token(at) => self.serve(at, event),
                 }
             }
             for at in again {
@@ -182,16 +182,17 @@ impl Worker {
         Some(work(connection, &mut tools))
     }
 
-    fn serve(&mut self, at: usize, readable: bool, writable: bool) {
+    fn serve(&mut self, at: usize, event: &Event) {
         let server = self.server;
         let fate = self.with(at, |connection, tools| {
-            if writable && !connection.output.is_empty() {
+            connection.peer_ended |= event.is_read_closed();
+            if event.is_writable() && !connection.output.is_empty() {
                 let fate = connection.writable(server);
                 if fate != Fate::Wait {
                     return fate;
                 }
             }
-            if readable { connection.readable(tools) } else { Fate::Wait }
+            if event.is_readable() { connection.readable(tools) } else { Fate::Wait }
         });
         self.settle(at, fate);
     }
