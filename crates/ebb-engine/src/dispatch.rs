@@ -110,11 +110,13 @@ impl Executor {
                     ring[step % RING].fetch_bucket(&mut locks, session.db);
                 }
             }
-            let Some(index) = step.checked_sub(BUCKETS_AHEAD) else { continue };
-            if fetch && index + ENTRIES_AHEAD < requests.len() {
-                locks.hold_one(0);
-                ring[(index + ENTRIES_AHEAD) % RING].fetch_entry(&mut locks, session.db);
+            if fetch && let Some(soon) = (step + ENTRIES_AHEAD).checked_sub(BUCKETS_AHEAD) {
+                if soon < requests.len() {
+                    locks.hold_one(0);
+                    ring[soon % RING].fetch_entry(&mut locks, session.db);
+                }
             }
+            let Some(index) = step.checked_sub(BUCKETS_AHEAD) else { continue };
             let Some(request) = requests.get(index) else { break };
             let range = request.first..request.first + request.count;
             let mut run = Run {
