@@ -59,6 +59,7 @@ impl Compact {
         let address = address_of(self.units());
         prefetch(address);
         prefetch(address.wrapping_add(64));
+        prefetch(address.wrapping_add(100));
     }
 
     /// The segment the block lies in, known without touching the block.
