@@ -110,9 +110,12 @@ impl Segment {
         ((bucket << 16).div_ceil(self.buckets())) as u64
     }
 
+    /// Asks for the home bucket, and for the next, where an entry is that found no room.
     #[inline]
     pub(super) fn prefetch(self, point: Point) {
-        prefetch(self.address().wrapping_add(self.home(point.position) * BUCKET_BYTES));
+        let home = self.address().wrapping_add(self.home(point.position) * BUCKET_BYTES);
+        prefetch(home);
+        prefetch(home.wrapping_add(BUCKET_BYTES));
     }
 
     /// Asks for the entries that may be at this point. They lie in the home bucket or, if that
