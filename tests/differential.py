@@ -374,6 +374,15 @@ def interleave(r, sequences):
         yield which, burst
 
 
+def only(listing, other):
+    """What keys of one listing hold that those of the other do not."""
+    def rows(listing):
+        keys, replies = listing
+        return {key: replies[4 * at:4 * at + 4] for at, key in enumerate(keys)}
+    mine, others = rows(listing), rows(other)
+    return {key: row for key, row in mine.items() if others.get(key) != row}
+
+
 def compare_keyspaces(oracle, ebb):
     for db in (0, 1, 2):
         listings = []
@@ -388,7 +397,7 @@ def compare_keyspaces(oracle, ebb):
         equal = left[0] == right[0] and all(map(same, asks, left[1], right[1]))
         if not equal:
             raise Failure("keyspaces differ in database %d:\n  oracle %r\n  ebb    %r" % (
-                db, left, right))
+                db, only(left, right), only(right, left)))
 
 
 def expire_soon(r, generator, clients):
@@ -399,11 +408,12 @@ def expire_soon(r, generator, clients):
     if replies[0] != replies[1]:
         raise Failure("%r\n  oracle %r\n  ebb    %r" % (burst, *replies))
     time.sleep(0.02)
+    return zip(burst, replies[0])
 
 
 def report(which, args, left, right, history):
-    before = "\n".join("  %d %r -> %r" % line for line in history[-int(os.environ.get("HISTORY", "40")):-1])
-    return "connection %d: %r\n  oracle %r\n  ebb    %r\nbefore it:\n%s" % (
+    before = "\n".join("  %s %r -> %r" % line for line in history[-int(os.environ.get("HISTORY", "40")):-1])
+    return "connection %s: %r\n  oracle %r\n  ebb    %r\nbefore it:\n%s" % (
         which, args, left, right, before)
 
 
@@ -439,8 +449,11 @@ def run(options):
             for queue in queues:
                 queue.commands = []
             if r.random() < 0.1:
-                expire_soon(r, generator, final)
-            compare_keyspaces(*final)
+                history += [("final", *pair) for pair in expire_soon(r, generator, final)]
+            try:
+                compare_keyspaces(*final)
+            except Failure as failure:
+                raise Failure("%s\n%s" % (failure, report("any", [], None, None, history)))
             if r.random() < 0.2:
                 for client in final:
                     client("FLUSHALL")

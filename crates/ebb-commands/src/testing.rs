@@ -1,7 +1,8 @@
 //! A client without a socket, for the tests of commands.
 
 use ebb_engine::{
-    Batch, CommandTable, Executor, Host, Peer, Reply, Request, Server, Session, unix_ms,
+    Batch, CommandTable, Executor, Host, Peer, Progress, Reply, Request, Server, Session, Turn,
+    unix_ms,
 };
 
 /// A session on a server of its own, or on one that it shares with others.
@@ -60,9 +61,14 @@ impl Client {
         let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
         let bytes = args.iter().map(|arg| arg.len()).sum();
         let requests = [Request { first: 0, count: args.len(), bytes, end: bytes }];
-        let batch = Batch { args, requests: &requests, shared: Vec::new() };
         let mut reply = Reply::default();
-        self.executor.run(&mut self.session, &batch, &mut reply);
+        let turn = Turn {
+            session: &mut self.session,
+            requests: &requests,
+            reply: &mut reply,
+            progress: Progress::Done,
+        };
+        self.executor.run(&mut [turn], &Batch { args: &args, shared: &[] });
         let (bytes, references) = reply.parts();
         let mut whole = Vec::new();
         let mut at = 0;

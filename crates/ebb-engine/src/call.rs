@@ -82,6 +82,8 @@ pub(crate) struct Recorder {
     clock: quanta::Clock,
     /// When the last command ended, and the next began.
     last: u64,
+    /// When the time of day was asked for.
+    told: u64,
     samples: Vec<Sample>,
     slow_nanos: u64,
     request_bytes: usize,
@@ -100,6 +102,7 @@ impl Recorder {
             worker,
             clock: quanta::Clock::new(),
             last: 0,
+            told: 0,
             samples: Vec::new(),
             slow_nanos: u64::MAX,
             request_bytes: usize::MAX,
@@ -112,6 +115,18 @@ impl Recorder {
     pub(crate) fn begin(&mut self) {
         self.read_limits();
         self.last = self.clock.raw();
+        self.told = self.last;
+    }
+
+    /// Whether the last commands took so long that the time must be asked for again.
+    #[inline]
+    pub(crate) fn is_late(&mut self) -> bool {
+        const LATE_NANOS: u64 = 500_000;
+        let late = self.clock.delta_as_nanos(self.told, self.last) > LATE_NANOS;
+        if late {
+            self.told = self.last;
+        }
+        late
     }
 
     fn read_limits(&mut self) {

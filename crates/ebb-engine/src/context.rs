@@ -240,7 +240,8 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// Sets a string.
+    /// Sets a string. Who keeps a deadline looks for the key before, so that one that is due is
+    /// gone, and its deadline with it.
     #[inline]
     pub fn set_string(
         &mut self,

@@ -1,9 +1,10 @@
 //! From parsed requests to locked shards: here all locks are taken that commands need.
 //!
-//! A batch is what one read of a connection brought. The lock of one shard is kept from a
-//! command to the next if that needs the same one. While there is a single shard the table
-//! rows and entries of the commands to come are asked for ahead of time, under its lock, so
-//! that the misses of a pipeline overlap.
+//! A batch is what the worker read from the connections that were ready, one turn for each.
+//! The lock of one shard is kept from a command to the next if that needs the same one. While
+//! there is a single shard the table rows and entries of the commands to come are asked for
+//! ahead of time, under its lock, so that the misses of a pipeline, and of commands from many
+//! clients, overlap.
 
 use ebb_keyspace::Shared;
 use rand::SeedableRng;
@@ -41,18 +42,29 @@ pub struct Request {
     pub end: usize,
 }
 
-/// What one read of a connection brought.
-#[derive(Debug)]
+/// The arguments of requests that run together.
+#[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     /// All arguments, request after request.
-    pub args: Vec<&'a [u8]>,
-    /// The requests.
-    pub requests: &'a [Request],
+    pub args: &'a [&'a [u8]],
     /// Arguments that lie in blocks of the heap, by position in `args`.
-    pub shared: Vec<(usize, Shared)>,
+    pub shared: &'a [(usize, Shared)],
 }
 
-/// How far a batch got.
+/// One connection's part of a batch.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    /// The client's state.
+    pub session: &'a mut Session,
+    /// Its requests in order.
+    pub requests: &'a [Request],
+    /// Where its replies are appended.
+    pub reply: &'a mut Reply,
+    /// Set by the run: how far it got.
+    pub progress: Progress,
+}
+
+/// How far a turn got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// All requests were answered.
@@ -77,6 +89,8 @@ struct Prepared {
     resolved: Resolved,
     /// Position and hash of its key, if it has just one.
     hashed: Option<(usize, u64)>,
+    /// The database that its client has selected, if it is still so when the request runs.
+    db: usize,
 }
 
 impl Executor {
@@ -90,92 +104,153 @@ impl Executor {
         }
     }
 
-    /// Runs a batch; replies are appended to `reply`.
-    pub fn run(&mut self, session: &mut Session, batch: &Batch<'_>, reply: &mut Reply) -> Progress {
+    /// Runs the requests of some connections, one connection after the other.
+    pub fn run(&mut self, turns: &mut [Turn<'_>], batch: &Batch<'_>) {
         let clock = self.server.lru_clock.load(std::sync::atomic::Ordering::Relaxed);
         let mut locks = Locks::new(&self.server.keyspace, clock);
-        let now_ms = unix_ms();
+        let mut now_ms = unix_ms();
         self.recorder.begin();
-        reply.set_protocol(session.protocol);
-        let fetch = batch.requests.len() > 1 && self.server.keyspace.shards() == 1;
-        let mut ring = [Prepared { resolved: Resolved::Unknown, hashed: None }; RING];
-        let mut progress = Progress::Done;
-        let requests = batch.requests;
-        for step in 0..requests.len() + BUCKETS_AHEAD {
-            if let Some(request) = requests.get(step) {
-                let args = &batch.args[request.first..request.first + request.count];
-                ring[step % RING] = self.prepare(args);
-                if fetch {
-                    locks.hold_one(0);
-                    ring[step % RING].fetch_bucket(&mut locks, session.db);
+        let mut ahead = Ahead::new(turns, self.server.keyspace.shards() == 1);
+        let mut number = 0;
+        for at in 0..turns.len() {
+            if self.recorder.is_late() {
+                now_ms = unix_ms();
+            }
+            let turn = &mut turns[at];
+            let requests = turn.requests;
+            turn.reply.set_protocol(turn.session.protocol);
+            turn.progress = Progress::Done;
+            for (index, request) in requests.iter().enumerate() {
+                ahead.prepare(self, turns, batch, &mut locks, number);
+                let prepared = ahead.ring[number % RING];
+                number += 1;
+                let Turn { session, reply, progress, .. } = &mut turns[at];
+                let range = request.first..request.first + request.count;
+                let mut run = Run {
+                    executor: self,
+                    session,
+                    args: &batch.args[range.clone()],
+                    shared: shared_args(batch.shared, range),
+                    bytes: request.bytes,
+                    locks: &mut locks,
+                    now_ms,
+                };
+                if run.is_paused(&prepared) {
+                    *progress = Progress::Paused(index);
+                } else {
+                    run.request(&prepared, reply);
+                    if session.close_after_reply {
+                        *progress = Progress::Close(index + 1);
+                    }
                 }
-            }
-            if fetch && let Some(soon) = (step + ENTRIES_AHEAD).checked_sub(BUCKETS_AHEAD) {
-                if soon < requests.len() {
-                    locks.hold_one(0);
-                    ring[soon % RING].fetch_entry(&mut locks, session.db);
+                if *progress != Progress::Done {
+                    number += requests.len() - index - 1;
+                    break;
                 }
-            }
-            let Some(index) = step.checked_sub(BUCKETS_AHEAD) else { continue };
-            let Some(request) = requests.get(index) else { break };
-            let range = request.first..request.first + request.count;
-            let mut run = Run {
-                executor: self,
-                session,
-                args: &batch.args[range.clone()],
-                shared: shared_args(&batch.shared, range),
-                bytes: request.bytes,
-                locks: &mut locks,
-                now_ms,
-            };
-            let prepared = &ring[index % RING];
-            if run.is_paused(prepared) {
-                progress = Progress::Paused(index);
-                break;
-            }
-            run.request(prepared, reply);
-            if session.close_after_reply {
-                progress = Progress::Close(index + 1);
-                break;
             }
         }
         drop(locks);
         self.recorder.finish(&mut self.journal);
-        progress
     }
 
     /// Finds the command and hashes its key.
     #[inline]
-    fn prepare(&self, args: &[&[u8]]) -> Prepared {
+    fn prepare(&self, args: &[&[u8]], db: usize) -> Prepared {
         let resolved = self.server.commands.resolve(args);
         let single = match resolved {
             Resolved::Command(command) => command.single_key.filter(|&at| at < args.len()),
             _ => None,
         };
         let hashed = single.map(|at| (at, self.server.keyspace.hasher().hash(args[at])));
-        Prepared { resolved, hashed }
+        Prepared { resolved, hashed, db }
+    }
+}
+
+/// The requests that come next: what is found out about them ahead of their run.
+struct Ahead {
+    /// By number modulo [`RING`].
+    ring: [Prepared; RING],
+    /// Whether buckets and entries are asked for: there is one shard, and something to overlap.
+    fetch: bool,
+    /// How many requests are prepared, how many entries asked for.
+    prepared: usize,
+    fetched: usize,
+    /// The next request to prepare: its turn, and its number there.
+    turn: usize,
+    index: usize,
+    total: usize,
+}
+
+impl Ahead {
+    fn new(turns: &[Turn<'_>], one_shard: bool) -> Ahead {
+        let total = turns.iter().map(|turn| turn.requests.len()).sum();
+        Ahead {
+            ring: [Prepared { resolved: Resolved::Unknown, hashed: None, db: 0 }; RING],
+            fetch: one_shard && total > 1,
+            prepared: 0,
+            fetched: 0,
+            turn: 0,
+            index: 0,
+            total,
+        }
+    }
+
+    /// Prepares requests up to some behind `number`, which is about to run.
+    #[inline]
+    fn prepare(
+        &mut self,
+        executor: &Executor,
+        turns: &[Turn<'_>],
+        batch: &Batch<'_>,
+        locks: &mut Locks<'_>,
+        number: usize,
+    ) {
+        if self.fetch {
+            locks.hold_one(0);
+        }
+        while self.prepared < self.total.min(number + 1 + BUCKETS_AHEAD) {
+            while self.index == turns[self.turn].requests.len() {
+                (self.turn, self.index) = (self.turn + 1, 0);
+            }
+            let turn = &turns[self.turn];
+            let request = &turn.requests[self.index];
+            let args = &batch.args[request.first..request.first + request.count];
+            let prepared = &mut self.ring[self.prepared % RING];
+            *prepared = executor.prepare(args, turn.session.db);
+            if self.fetch {
+                prepared.fetch_bucket(locks);
+            }
+            self.index += 1;
+            self.prepared += 1;
+        }
+        while self.fetch && self.fetched < self.total.min(number + 1 + ENTRIES_AHEAD) {
+            self.ring[self.fetched % RING].fetch_entry(locks);
+            self.fetched += 1;
+        }
     }
 }
 
 impl Prepared {
     #[inline]
-    fn fetch_bucket(&self, locks: &mut Locks<'_>, db: usize) {
+    fn fetch_bucket(&self, locks: &mut Locks<'_>) {
         if let Some((_, hash)) = self.hashed {
-            locks.shard(0).db_ref(db).prefetch(hash);
+            locks.shard(0).db_ref(self.db).prefetch(hash);
         }
     }
 
     #[inline]
-    fn fetch_entry(&self, locks: &mut Locks<'_>, db: usize) {
+    fn fetch_entry(&self, locks: &mut Locks<'_>) {
         if let Some((_, hash)) = self.hashed {
-            locks.shard(0).db_ref(db).prefetch_entry(hash);
+            locks.shard(0).db_ref(self.db).prefetch_entry(hash);
         }
     }
 }
 
 /// The blocks among a request's arguments, with positions counted from the request.
 fn shared_args(shared: &[(usize, Shared)], range: std::ops::Range<usize>) -> Vec<(usize, Shared)> {
-    // Nearly always empty, and then this does not allocate.
+    if shared.is_empty() {
+        return Vec::new();
+    }
     let within = shared.iter().filter(|(at, _)| range.contains(at));
     within.map(|(at, shared)| (at - range.start, shared.clone())).collect()
 }

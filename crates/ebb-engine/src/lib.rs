@@ -32,7 +32,7 @@ pub mod transaction;
 
 pub use clients::{Client, Clients, Peer};
 pub use context::{Context, string_of};
-pub use dispatch::{Batch, Executor, Progress, Request};
+pub use dispatch::{Batch, Executor, Progress, Request, Turn};
 pub use ebb_keyspace::Type;
 pub use error::{CommandError, CommandResult};
 pub use journal::{Event, EventClass};

@@ -238,6 +238,16 @@ impl RequestParser {
         &self.scratch
     }
 
+    /// The bytes of an argument that is not external; `buf` begins where its offset counts from.
+    #[inline]
+    pub fn resolve<'a>(&'a self, arg: &Arg, buf: &'a [u8]) -> &'a [u8] {
+        match *arg {
+            Arg::Inline { start, len } => &buf[start as usize..][..len as usize],
+            Arg::Scratch { start, len } => &self.scratch[start as usize..][..len as usize],
+            Arg::External(_) => &[],
+        }
+    }
+
     /// Empties the scratch buffer. It grows until then, so that the arguments of a batch of commands stay valid.
     pub fn clear_scratch(&mut self) {
         self.scratch.clear();

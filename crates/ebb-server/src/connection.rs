@@ -5,18 +5,23 @@
 //! which it will stay. Replies are written at once; what the socket does not take waits in
 //! an [`Output`].
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use ebb_config::{OutputBufferLimit, id};
-use ebb_engine::{Batch, Executor, Progress as Ran, Reply, Request, Server, Session};
+use ebb_engine::{Batch, Executor, Progress as Ran, Reply, Request, Server, Session, Turn};
 use ebb_heap::ArenaId;
 use ebb_keyspace::Shared;
 use ebb_resp::{Arg, Limits, Progress, ProtocolError, RequestParser};
-use mio::net::{TcpStream, UnixStream};
 
 use crate::output::{Output, is_transient};
+
+mod membership;
+mod socket;
+
+pub(crate) use membership::Joined;
+pub(crate) use socket::Socket;
 
 /// A buffer for input that a worker lends to one connection after the other.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
@@ -27,43 +32,7 @@ const EXTERNAL_BULK_MIN: usize = 32 * 1024;
 /// Requests run before others get their turn.
 const BATCH_MAX: usize = 512;
 /// A reply buffer keeps at most this much between batches.
-const REPLY_KEEP: usize = 256 * 1024;
-
-/// The socket, of either kind.
-#[derive(Debug)]
-pub(crate) enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Read for Socket {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(socket) => socket.read(buffer),
-            Socket::Unix(socket) => socket.read(buffer),
-        }
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(socket) => socket.write(bytes),
-            Socket::Unix(socket) => socket.write(bytes),
-        }
-    }
-
-    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(socket) => socket.write_vectored(slices),
-            Socket::Unix(socket) => socket.write_vectored(slices),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+const REPLY_KEEP: usize = 32 * 1024;
 
 /// A large argument that is being read.
 #[derive(Debug)]
@@ -161,6 +130,14 @@ impl Connection {
         }
     }
 
+    /// Keeps what is left of the input.
+    fn keep(&mut self, input: &[u8], upto: usize, cut: std::ops::Range<usize>) {
+        if upto < input.len() {
+            self.pending.extend_from_slice(&input[upto..cut.start.max(upto)]);
+            self.pending.extend_from_slice(&input[cut.end.max(upto)..]);
+        }
+    }
+
     /// Bytes that it holds in buffers.
     pub(crate) fn buffer_bytes(&self) -> usize {
         self.pending.capacity() + self.external_bytes + self.output.len()
@@ -187,12 +164,9 @@ impl Connection {
             let buffer = std::mem::take(&mut tools.buffer);
             let result = self.socket.read(buffer);
             let fate = result.map(|len| {
-                self.count_in(tools, len);
+                self.count_in(tools.server, len);
                 let Consumed { upto, cut, fate } = self.consume(tools, &buffer[..len]);
-                if upto < len {
-                    self.pending.extend_from_slice(&buffer[upto..cut.start.max(upto)]);
-                    self.pending.extend_from_slice(&buffer[cut.end.max(upto)..len]);
-                }
+                self.keep(&buffer[..len], upto, cut);
                 self.after_read(fate, len, buffer.len())
             });
             tools.buffer = buffer;
@@ -204,7 +178,7 @@ impl Connection {
         let result = self.socket.read(&mut self.pending[old..]);
         self.pending.truncate(old + result.as_ref().map_or(0, |len| *len));
         let len = result?;
-        self.count_in(tools, len);
+        self.count_in(tools.server, len);
         if self.is_over_query_limit(tools) {
             return Ok(Fate::Close);
         }
@@ -232,8 +206,8 @@ impl Connection {
         }
     }
 
-    fn count_in(&mut self, tools: &Tools<'_>, len: usize) {
-        tools.server.counters.net_in.fetch_add(len as u64, Ordering::Relaxed);
+    fn count_in(&mut self, server: &Server, len: usize) {
+        server.counters.net_in.fetch_add(len as u64, Ordering::Relaxed);
         self.session.client.figures.net_in.fetch_add(len as u64, Ordering::Relaxed);
     }
 
@@ -245,7 +219,7 @@ impl Connection {
         let wanted = room.len();
         let len = self.socket.read(room)?;
         filling.filled += len;
-        self.count_in(tools, len);
+        self.count_in(tools.server, len);
         if len == 0 || self.is_over_query_limit(tools) {
             return Ok(Fate::Close);
         }
@@ -280,65 +254,88 @@ impl Connection {
     /// Parses and runs input, as far as it is complete.
     fn consume(&mut self, tools: &mut Tools<'_>, input: &[u8]) -> Consumed {
         let mut at = 0;
-        let end = |upto, fate| Consumed { upto, cut: upto..upto, fate };
         if let Some(held) = self.held.take() {
             at = held.end;
             if let Ran::Paused(_) = self.run(tools, input, &[held]) {
-                return end(0, Fate::Wait);
+                return Consumed { upto: 0, cut: 0..0, fate: Fate::Wait };
             }
         }
+        self.go_through(tools, input, at)
+    }
+
+    /// Parses and runs batch after batch, from `at` on.
+    fn go_through(&mut self, tools: &mut Tools<'_>, input: &[u8], mut at: usize) -> Consumed {
         loop {
-            // Asked anew each time: a batch may authenticate the client or change the limit.
-            let limits = Limits {
-                max_bulk_len: tools.server.config.get(id::PROTO_MAX_BULK_LEN) as usize,
-                external_bulk_min: EXTERNAL_BULK_MIN,
-                authenticated: self.session.authenticated,
-                ..Limits::default()
-            };
-            let mut parsed = std::mem::take(tools.requests);
-            let (stop, parsed_end) = self.parse(&input[at..], &limits, &mut parsed);
-            let ran = self.run(tools, &input[at..], &parsed);
-            let waiting = match ran {
-                Ran::Paused(0) | Ran::Done | Ran::Close(_) => 0,
-                Ran::Paused(count) => parsed[count - 1].end,
-            };
-            parsed.clear();
-            *tools.requests = parsed;
-            match ran {
-                Ran::Done => {}
-                Ran::Paused(_) => {
-                    let fate = self.send(tools);
-                    return end(at + waiting, fate);
-                }
-                Ran::Close(_) => {
-                    self.send(tools);
-                    return end(input.len(), self.fate_when_closing());
-                }
+            let limits = self.limits(tools.server);
+            let mut requests = std::mem::take(tools.requests);
+            let mut args = std::mem::take(&mut self.args);
+            let (stop, end) = self.parse(&input[at..], &limits, 0, &mut args, &mut requests);
+            self.args = args;
+            let ran = self.run(tools, &input[at..], &requests);
+            let consumed = self.conclude(tools, input, &mut at, &requests, (stop, end), ran);
+            requests.clear();
+            *tools.requests = requests;
+            if let Some(consumed) = consumed {
+                return consumed;
             }
-            at += parsed_end;
-            match stop {
-                Stop::Dry => return end(at, self.send(tools)),
-                Stop::Full => match self.send(tools) {
-                    Fate::Wait => {}
-                    fate => return end(at, fate),
-                },
-                Stop::Bulk { index, len, offset } => {
-                    let sent = self.send(tools);
-                    let payload = at + offset;
-                    let Some(filled) = self.begin_filling(tools, &input[payload..], index, len)
-                    else {
-                        return end(at, Fate::Close);
-                    };
-                    let fate = match sent {
-                        Fate::Wait if filled == len => Fate::Again,
-                        fate => fate,
-                    };
-                    return Consumed { upto: at, cut: payload..payload + filled, fate };
-                }
-                Stop::Broken(error) => {
-                    self.break_off(tools, error);
-                    return end(input.len(), self.fate_when_closing());
-                }
+        }
+    }
+
+    /// What the client may send now: a batch may authenticate it, or change the limit.
+    fn limits(&self, server: &Server) -> Limits {
+        Limits {
+            max_bulk_len: server.config.get(id::PROTO_MAX_BULK_LEN) as usize,
+            external_bulk_min: EXTERNAL_BULK_MIN,
+            authenticated: self.session.authenticated,
+            ..Limits::default()
+        }
+    }
+
+    /// After a batch: sends its replies, and does what its end asks for. `None` says that there
+    /// may be more requests in the input, from `at` on.
+    fn conclude(
+        &mut self,
+        tools: &mut Tools<'_>,
+        input: &[u8],
+        at: &mut usize,
+        requests: &[Request],
+        (stop, parsed_end): (Stop, usize),
+        ran: Ran,
+    ) -> Option<Consumed> {
+        let end = |upto, fate| Some(Consumed { upto, cut: upto..upto, fate });
+        match ran {
+            Ran::Done => {}
+            Ran::Paused(count) => {
+                let done = count.checked_sub(1).map_or(0, |last| requests[last].end);
+                return end(*at + done, self.send(tools));
+            }
+            Ran::Close(_) => {
+                self.send(tools);
+                return end(input.len(), self.fate_when_closing());
+            }
+        }
+        *at += parsed_end;
+        match stop {
+            Stop::Dry => end(*at, self.send(tools)),
+            Stop::Full => match self.send(tools) {
+                Fate::Wait => None,
+                fate => end(*at, fate),
+            },
+            Stop::Bulk { index, len, offset } => {
+                let sent = self.send(tools);
+                let payload = *at + offset;
+                let Some(filled) = self.begin_filling(tools, &input[payload..], index, len) else {
+                    return end(*at, Fate::Close);
+                };
+                let fate = match sent {
+                    Fate::Wait if filled == len => Fate::Again,
+                    fate => fate,
+                };
+                Some(Consumed { upto: *at, cut: payload..payload + filled, fate })
+            }
+            Stop::Broken(error) => {
+                self.break_off(tools, error);
+                end(input.len(), self.fate_when_closing())
             }
         }
     }
@@ -350,32 +347,36 @@ impl Connection {
         if self.output.is_empty() { Fate::Close } else { Fate::Wait }
     }
 
-    /// Finds whole requests. Also answers how many bytes they and blank lines take.
+    /// Finds whole requests, whose arguments begin at `first` of `args`. Also answers how many
+    /// bytes they and blank lines take.
     fn parse(
         &mut self,
         input: &[u8],
         limits: &Limits,
+        mut first: usize,
+        args: &mut Vec<Arg>,
         requests: &mut Vec<Request>,
     ) -> (Stop, usize) {
         let mut at = 0;
-        let mut first = 0;
+        let full = requests.len() + BATCH_MAX;
         loop {
-            if requests.len() == BATCH_MAX || !self.externals.is_empty() && !requests.is_empty() {
+            let large = !self.externals.is_empty() && !requests.is_empty();
+            if requests.len() == full || large {
                 return (Stop::Full, at);
             }
-            match self.parser.parse(&input[at..], limits, &mut self.args) {
+            match self.parser.parse(&input[at..], limits, args) {
                 Ok(Progress::Command { consumed }) => {
                     let external = self.external_bytes;
                     // Ranges are relative to their command; from here on to the input.
-                    for arg in &mut self.args[first..] {
+                    for arg in &mut args[first..] {
                         if let Arg::Inline { start, .. } = arg {
                             *start += at as u32;
                         }
                     }
                     at += consumed;
-                    let count = self.args.len() - first;
+                    let count = args.len() - first;
                     requests.push(Request { first, count, bytes: consumed + external, end: at });
-                    first = self.args.len();
+                    first = args.len();
                 }
                 Ok(Progress::Empty { consumed }) => at += consumed,
                 Ok(Progress::Incomplete) => return (Stop::Dry, at),
@@ -391,38 +392,48 @@ impl Connection {
     fn run(&mut self, tools: &mut Tools<'_>, input: &[u8], requests: &[Request]) -> Ran {
         let Some(last) = requests.last() else { return Ran::Done };
         let whole = last.first + last.count;
-        let scratch = self.parser.scratch();
         let mut shared = Vec::new();
-        let externals = &self.externals;
-        let resolve = |(at, arg): (usize, &Arg)| match *arg {
-            Arg::Inline { start, len } => &input[start as usize..][..len as usize],
-            Arg::Scratch { start, len } => &scratch[start as usize..][..len as usize],
-            Arg::External(index) => {
-                let value = &externals[index as usize];
-                shared.push((at, value.clone()));
-                value
-            }
-        };
-        let args = self.args[..whole].iter().enumerate().map(resolve).collect();
-        let batch = Batch { args, requests, shared };
-        let ran = tools.executor.run(&mut self.session, &batch, tools.reply);
-        drop(batch);
+        let args: Vec<&[u8]> = self.args[..whole]
+            .iter()
+            .enumerate()
+            .map(|(at, arg)| match *arg {
+                Arg::External(index) => {
+                    let value = &self.externals[index as usize];
+                    shared.push((at, value.clone()));
+                    value
+                }
+                _ => self.parser.resolve(arg, input),
+            })
+            .collect();
+        let reply = &mut *tools.reply;
+        let mut turn = Turn { session: &mut self.session, requests, reply, progress: Ran::Done };
+        let batch = Batch { args: &args, shared: &shared };
+        tools.executor.run(std::slice::from_mut(&mut turn), &batch);
+        let ran = turn.progress;
+        drop((args, shared));
+        if !matches!(ran, Ran::Paused(_)) {
+            self.args.drain(..whole);
+            self.externals.clear();
+            self.external_bytes = 0;
+        }
+        self.after_run(requests, ran);
+        ran
+    }
+
+    /// Notes what a run of requests means for the connection.
+    fn after_run(&mut self, requests: &[Request], ran: Ran) {
         match ran {
             Ran::Paused(count) => {
                 self.hold_back(requests[count]);
                 self.update_figures(count);
             }
             Ran::Done | Ran::Close(_) => {
-                self.args.drain(..whole);
-                self.externals.clear();
-                self.external_bytes = 0;
                 if self.args.is_empty() {
                     self.parser.clear_scratch();
                 }
                 self.update_figures(requests.len());
             }
         }
-        ran
     }
 
     /// CLIENT PAUSE holds this request back: it and the rest stay in `pending`. A request

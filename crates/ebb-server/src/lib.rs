@@ -9,6 +9,7 @@
 
 mod apply;
 mod connection;
+mod group;
 mod io;
 mod listener;
 pub mod logging;

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use ebb_config::id;
-use ebb_engine::{Executor, Peer, Reply, Request, Server, Session, transaction, unix_ms};
+use ebb_engine::{Executor, Peer, Progress, Reply, Request, Server, Session, transaction, unix_ms};
 use ebb_heap::ArenaId;
 use mio::event::{Event, Source};
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::connection::{Connection, Fate, READ_BYTES, Socket, Tools};
+use crate::group::{Group, Member};
 use crate::listener::Listener;
 
 const WAKER: Token = Token(usize::MAX);
@@ -70,6 +71,7 @@ pub(crate) struct Worker {
     buffer: Box<[u8]>,
     reply: Reply,
     requests: Vec<Request>,
+    group: Group,
     arena: ArenaId,
     connections: Vec<Option<Box<Connection>>>,
     vacant: Vec<usize>,
@@ -100,6 +102,7 @@ impl Worker {
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             reply: Reply::default(),
             requests: Vec::new(),
+            group: Group::default(),
             arena: server.workers[number].arena,
             connections: Vec::new(),
             vacant: Vec::new(),
@@ -142,11 +145,16 @@ impl Worker {
             let again = std::mem::take(&mut self.again);
             for event in &events {
                 match event.token() {
-                    WAKER => self.attend(),
+                    WAKER => {
+                        // It looks for connections that may be in the group.
+                        self.run_group();
+                        self.attend();
+                    }
                     Token(at) if at >= LISTENERS => self.accept(at - LISTENERS),
                     Token(at) => self.serve(at, event),
                 }
             }
+            self.run_group();
             for at in again {
                 self.go_on(at);
             }
@@ -183,6 +191,11 @@ impl Worker {
     }
 
     fn serve(&mut self, at: usize, event: &Event) {
+        let connection = self.connections.get(at).and_then(Option::as_ref);
+        if event.is_readable() && connection.is_some_and(|connection| connection.is_fresh()) {
+            self.join(at, event.is_read_closed());
+            return;
+        }
         let server = self.server;
         let fate = self.with(at, |connection, tools| {
             connection.peer_ended |= event.is_read_closed();
@@ -195,6 +208,69 @@ impl Worker {
             if event.is_readable() { connection.readable(tools) } else { Fate::Wait }
         });
         self.settle(at, fate);
+    }
+
+    /// Reads from a connection that takes part in the next group.
+    fn join(&mut self, at: usize, ended: bool) {
+        if self.group.is_full(self.buffer.len()) {
+            self.run_group();
+        }
+        let Some(mut connection) = self.connections[at].take() else { return };
+        connection.peer_ended |= ended;
+        let Group { requests, args, used, .. } = &mut self.group;
+        let begin = requests.len();
+        let room = &mut self.buffer[*used..];
+        match connection.join(self.server, room, args, requests) {
+            Ok(joined) => {
+                let input = *used..*used + joined.len;
+                *used = input.end;
+                let requests = begin..requests.len();
+                let reply = self.group.reply();
+                let progress = Progress::Done;
+                let member = Member { at, connection, input, requests, joined, reply, progress };
+                self.group.members.push(member);
+            }
+            Err(fate) => {
+                self.connections[at] = Some(connection);
+                self.settle(at, Some(fate));
+            }
+        }
+    }
+
+    /// Runs the group's requests and sends the replies.
+    fn run_group(&mut self) {
+        if self.group.members.is_empty() {
+            return;
+        }
+        let reads = self.group.members.len() as u64;
+        self.server.counters.reads.fetch_add(reads, Ordering::Relaxed);
+        let buffer = std::mem::take(&mut self.buffer);
+        self.group.run(&mut self.executor, &buffer);
+        let mut members = std::mem::take(&mut self.group.members);
+        let requests = std::mem::take(&mut self.group.requests);
+        for member in members.drain(..) {
+            let Member { at, mut connection, input, requests: own, joined, mut reply, progress } =
+                member;
+            let mut tools = Tools {
+                server: self.server,
+                executor: &mut self.executor,
+                buffer: &mut [],
+                reply: &mut reply,
+                requests: &mut self.requests,
+                arena: self.arena,
+            };
+            let fate =
+                connection.leave(&mut tools, &buffer[input], &requests[own], joined, progress);
+            self.group.give_back(reply);
+            self.connections[at] = Some(connection);
+            self.settle(at, Some(fate));
+        }
+        self.buffer = buffer;
+        self.group.members = members;
+        self.group.requests = requests;
+        self.group.requests.clear();
+        self.group.args.clear();
+        self.group.used = 0;
     }
 
     fn go_on(&mut self, at: usize) {

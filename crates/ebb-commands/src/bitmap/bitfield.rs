@@ -178,11 +178,12 @@ fn run(ctx: &mut Context<'_>, read_only: bool) -> CommandResult {
         return Ok(());
     };
     let len = highest.div_ceil(8) as usize;
-    let mut changed = ctx.string_to_write(&key)?.is_none_or(|string| string.len() < len);
+    let grows = ctx.string_to_write(&key)?.is_none_or(|string| string.len() < len);
+    let mut writes = Writes { grows, changed: false };
     let bytes = ctx.edit(&key, len)?;
     let results: Vec<Option<i64>> =
-        operations.iter().map(|operation| apply(bytes, operation, &mut changed)).collect();
-    if changed {
+        operations.iter().map(|operation| apply(bytes, operation, &mut writes)).collect();
+    if writes.changed {
         ctx.changed(&key, Event::string("setbit"));
     }
     ctx.reply.array(results.len());
@@ -195,8 +196,17 @@ fn run(ctx: &mut Context<'_>, read_only: bool) -> CommandResult {
     Ok(())
 }
 
+/// What the operations of a command do to its string.
+struct Writes {
+    /// The string gets longer.
+    grows: bool,
+    /// As in Redis a string counts as changed only if an operation that did not fail changed or
+    /// lengthened it.
+    changed: bool,
+}
+
 /// Does one operation; its result, `None` if it failed for overflow.
-fn apply(bytes: &mut [u8], operation: &Operation, changed: &mut bool) -> Option<i64> {
+fn apply(bytes: &mut [u8], operation: &Operation, writes: &mut Writes) -> Option<i64> {
     let Operation { field, offset, overflow, action } = *operation;
     let old = field.get(bytes, offset);
     let (new, result) = match action {
@@ -208,7 +218,7 @@ fn apply(bytes: &mut [u8], operation: &Operation, changed: &mut bool) -> Option<
         }
     };
     field.set(bytes, offset, new);
-    *changed |= new != old;
+    writes.changed |= writes.grows || new != old;
     Some(result)
 }
 

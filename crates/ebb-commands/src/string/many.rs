@@ -65,6 +65,9 @@ fn check_pairs(ctx: &Context<'_>) -> CommandResult {
 fn set_pairs(ctx: &mut Context<'_>, first: usize, end: usize, deadline: Deadline) -> CommandResult {
     for at in (first..end).step_by(2) {
         let key = ctx.key(at);
+        if matches!(deadline, Deadline::Keep) {
+            ctx.peek(&key);
+        }
         let value = ctx.value(at + 1);
         ctx.set_string(&key, value, deadline)?;
         ctx.changed(&key, Event::string("set"));

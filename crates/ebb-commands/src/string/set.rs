@@ -162,6 +162,9 @@ fn store(ctx: &mut Context<'_>, key: &Key<'_>, value: usize, deadline: Deadline)
         }
         return Ok(());
     }
+    if matches!(deadline, Deadline::Keep) {
+        ctx.peek(key);
+    }
     let value = ctx.value(value);
     ctx.set_string(key, value, deadline)?;
     ctx.changed(key, Event::string("set"));
@@ -328,6 +331,15 @@ mod tests {
         assert_eq!(client.say("SET k v EX x"), "-ERR value is not an integer or out of range\r\n");
         assert_eq!(client.say("PSETEX k -1 v"), "-ERR invalid expire time in 'psetex' command\r\n");
         assert_eq!(client.say("GET k"), "$-1\r\n");
+    }
+
+    #[test]
+    fn the_deadline_of_a_key_that_is_due_is_not_kept() {
+        let mut client = Client::new();
+        client.say("SET k old PX 1");
+        std::thread::sleep(std::time::Duration::from_millis(3));
+        assert_eq!(client.say("SET k new KEEPTTL"), "+OK\r\n");
+        assert_eq!(client.say("TTL k"), ":-1\r\n");
     }
 
     #[test]

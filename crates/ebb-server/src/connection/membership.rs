@@ -1,0 +1,87 @@
+//! A connection's part in a [`crate::group::Group`]: it joins with what it reads, and leaves with
+//! its replies.
+
+use std::io::Read;
+
+use ebb_engine::{Progress as Ran, Request, Server, Session};
+use ebb_resp::{Arg, RequestParser};
+
+use super::{Connection, Consumed, Fate, Stop, Tools};
+use crate::output::is_transient;
+
+/// How a connection's part of a group ended, before it ran.
+pub(crate) struct Joined {
+    /// Bytes read.
+    pub(crate) len: usize,
+    /// They filled the buffer: there may be more.
+    full: bool,
+    stop: Stop,
+    /// Bytes that the requests take.
+    end: usize,
+}
+
+impl Connection {
+    /// Whether it has no request in the making and nothing to send, so that it may take part in
+    /// a [`crate::group::Group`].
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.pending.is_empty()
+            && self.args.is_empty()
+            && self.filling.is_none()
+            && self.held.is_none()
+            && !self.paused
+            && self.output.is_empty()
+    }
+
+    /// Reads into the buffer of a group and finds the requests in it. Answers what to conclude
+    /// with, or what becomes of the connection if it has no part in the group.
+    pub(crate) fn join(
+        &mut self,
+        server: &Server,
+        buffer: &mut [u8],
+        args: &mut Vec<Arg>,
+        requests: &mut Vec<Request>,
+    ) -> Result<Joined, Fate> {
+        let len = match self.socket.read(buffer) {
+            Ok(0) => return Err(Fate::Close),
+            Ok(len) => len,
+            Err(error) if is_transient(&error) => return Err(Fate::Wait),
+            Err(_) => return Err(Fate::Close),
+        };
+        self.count_in(server, len);
+        let limits = self.limits(server);
+        let first = args.len();
+        let (stop, end) = self.parse(&buffer[..len], &limits, first, args, requests);
+        // What belongs to a request in the making stays with the connection.
+        let whole = requests.last().map_or(first, |last| last.first + last.count).max(first);
+        self.args.extend(args.drain(whole..));
+        Ok(Joined { len, full: len == buffer.len(), stop, end })
+    }
+
+    /// Its part of a group's run: the session, and what finds its arguments.
+    pub(crate) fn parts(&mut self) -> (&mut Session, &RequestParser) {
+        (&mut self.session, &self.parser)
+    }
+
+    /// Goes on after its turn in a group; its replies are in `tools.reply`.
+    pub(crate) fn leave(
+        &mut self,
+        tools: &mut Tools<'_>,
+        input: &[u8],
+        requests: &[Request],
+        joined: Joined,
+        ran: Ran,
+    ) -> Fate {
+        let Joined { len, full, stop, end } = joined;
+        if !requests.is_empty() {
+            self.after_run(requests, ran);
+        }
+        let mut at = 0;
+        let Consumed { upto, cut, fate } =
+            match self.conclude(tools, input, &mut at, requests, (stop, end), ran) {
+                Some(consumed) => consumed,
+                None => self.go_through(tools, input, at),
+            };
+        self.keep(input, upto, cut);
+        self.after_read(fate, len, if full { len } else { usize::MAX })
+    }
+}
