@@ -153,10 +153,9 @@ impl Executor {
         self.recorder.finish(&mut self.journal);
     }
 
-    /// Finds the command and hashes its key.
+    /// Hashes the command's key.
     #[inline]
-    fn prepare(&self, args: &[&[u8]], db: usize) -> Prepared {
-        let resolved = self.server.commands.resolve(args);
+    fn prepare(&self, resolved: Resolved, args: &[&[u8]], db: usize) -> Prepared {
         let single = match resolved {
             Resolved::Command(command) => command.single_key.filter(|&at| at < args.len()),
             _ => None,
@@ -167,7 +166,10 @@ impl Executor {
 }
 
 /// The requests that come next: what is found out about them ahead of their run.
-struct Ahead {
+struct Ahead<'a> {
+    /// The last command's name as it was written: the next is often the same.
+    name: &'a [u8],
+    command: Resolved,
     /// By number modulo [`RING`].
     ring: [Prepared; RING],
     /// Whether buckets and entries are asked for: there is one shard, and something to overlap.
@@ -181,10 +183,12 @@ struct Ahead {
     total: usize,
 }
 
-impl Ahead {
-    fn new(turns: &[Turn<'_>], one_shard: bool) -> Ahead {
+impl<'a> Ahead<'a> {
+    fn new(turns: &[Turn<'_>], one_shard: bool) -> Ahead<'a> {
         let total = turns.iter().map(|turn| turn.requests.len()).sum();
         Ahead {
+            name: &[],
+            command: Resolved::Unknown,
             ring: [Prepared { resolved: Resolved::Unknown, hashed: None, db: 0 }; RING],
             fetch: one_shard && total > 1,
             prepared: 0,
@@ -201,7 +205,7 @@ impl Ahead {
         &mut self,
         executor: &Executor,
         turns: &[Turn<'_>],
-        batch: &Batch<'_>,
+        batch: &Batch<'a>,
         locks: &mut Locks<'_>,
         number: usize,
     ) {
@@ -216,7 +220,15 @@ impl Ahead {
             let request = &turn.requests[self.index];
             let args = &batch.args[request.first..request.first + request.count];
             let prepared = &mut self.ring[self.prepared % RING];
-            *prepared = executor.prepare(args, turn.session.db);
+            if args[0] != self.name || self.name.is_empty() {
+                self.command = executor.server.commands.resolve(args);
+                // A container's name alone does not say which command it is.
+                let is_alone =
+                    |command: &Command| command.parent.is_none() && command.subcommands.is_empty();
+                let alone = matches!(self.command, Resolved::Command(command) if is_alone(command));
+                self.name = if alone { args[0] } else { &[] };
+            }
+            *prepared = executor.prepare(self.command, args, turn.session.db);
             if self.fetch {
                 prepared.fetch_bucket(locks);
             }

@@ -9,14 +9,16 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 
-/// One run of a command.
+/// A command's run, or some in a row.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
     /// The command's number in the table.
     pub command: u32,
     /// How it ended.
     pub outcome: Outcome,
-    /// Nanoseconds it took.
+    /// Runs that were timed together, at least one.
+    pub count: u32,
+    /// Nanoseconds they took.
     pub nanos: u64,
 }
 
@@ -66,11 +68,12 @@ impl CommandTotals {
             Outcome::Failed => self.failed += 1,
             Outcome::Done => {}
         }
-        self.calls += 1;
+        let count = u64::from(sample.count);
+        self.calls += count;
         self.nanos += sample.nanos;
         if track_latency {
-            let nanos = sample.nanos.clamp(1, LATENCY_NANOS_MAX);
-            self.latency.get_or_insert_with(histogram).saturating_record(nanos);
+            let nanos = (sample.nanos / count).clamp(1, LATENCY_NANOS_MAX);
+            self.latency.get_or_insert_with(histogram).saturating_record_n(nanos, count);
         }
     }
 

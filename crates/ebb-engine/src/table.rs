@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::spec::CommandSpec;
+use crate::spec::{CommandSpec, Flags};
 
 /// A command or subcommand in the table.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Command {
     pub parent: Option<&'static CommandSpec>,
     /// The position of its key, if it has one key and no more: the common case.
     pub single_key: Option<usize>,
+    /// It takes so little time that several in a row are timed together.
+    pub is_quick: bool,
 }
 
 /// The folded name, the name, and what it names.
@@ -188,7 +190,9 @@ fn add(
     };
     let subs: Vec<_> = spec.subcommands.iter().map(|sub| add(all, sub, Some(spec))).collect();
     let number = all.len();
-    let command = Command { spec, name, number, subcommands: subs, parent, single_key };
+    let on_a_key = !spec.keys.is_empty() && spec.complexity == "O(1)";
+    let is_quick = on_a_key || spec.flags.has(Flags::FAST);
+    let command = Command { spec, name, number, subcommands: subs, parent, single_key, is_quick };
     let command = forever(command);
     all.push(command);
     command
