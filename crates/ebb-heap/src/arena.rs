@@ -224,6 +224,7 @@ impl Inner {
 
     fn close_current(&mut self, space: &Space) {
         let Some(segment) = self.current.take() else { return };
+        space.filled(segment);
         let rest = SEGMENT_BYTES - self.bump;
         if rest > 0 {
             let address = space.segment_base(segment).wrapping_add(self.bump);

@@ -1,4 +1,4 @@
-//! Background work, in slices: expiry, freeing what was detached, and measuring.
+//! Background work, in slices: expiry, freeing what was detached, huge pages, and measuring.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ impl Maintenance {
     /// Runs until the server stops.
     pub(crate) fn run(mut self) {
         while !self.server.is_stopping() {
-            let busy = self.free_trash();
+            let busy = self.free_trash() | ebb_heap::collapse_step();
             let volatile = self.expire();
             if self.last_measure.elapsed() >= MEASURE {
                 self.measure();
