@@ -1,10 +1,9 @@
 //! From parsed requests to locked shards: here all locks are taken that commands need.
 //!
 //! A batch is what the worker read from the connections that were ready, one turn for each.
-//! The lock of one shard is kept from a command to the next if that needs the same one. While
-//! there is a single shard the table rows and entries of the commands to come are asked for
-//! ahead of time, under its lock, so that the misses of a pipeline, and of commands from many
-//! clients, overlap.
+//! The lock of one shard is kept from a command to the next if that needs the same one. The
+//! buckets and entries of the commands to come are asked for ahead of time, at a glance into
+//! their shards, so that the misses of a pipeline, and of commands from many clients, overlap.
 
 use ebb_keyspace::Shared;
 use rand::SeedableRng;
@@ -172,7 +171,9 @@ struct Ahead<'a> {
     command: Resolved,
     /// By number modulo [`RING`].
     ring: [Prepared; RING],
-    /// Whether buckets and entries are asked for: there is one shard, and something to overlap.
+    /// Whether the one shard there is can be held all the time.
+    one_shard: bool,
+    /// Whether buckets and entries are asked for: there is something to overlap.
     fetch: bool,
     /// How many requests are prepared, how many entries asked for.
     prepared: usize,
@@ -190,7 +191,8 @@ impl<'a> Ahead<'a> {
             name: &[],
             command: Resolved::Unknown,
             ring: [Prepared { resolved: Resolved::Unknown, hashed: None, db: 0 }; RING],
-            fetch: one_shard && total > 1,
+            one_shard,
+            fetch: total > 1,
             prepared: 0,
             fetched: 0,
             turn: 0,
@@ -209,7 +211,7 @@ impl<'a> Ahead<'a> {
         locks: &mut Locks<'_>,
         number: usize,
     ) {
-        if self.fetch {
+        if self.fetch && self.one_shard {
             locks.hold_one(0);
         }
         while self.prepared < self.total.min(number + 1 + BUCKETS_AHEAD) {
@@ -246,14 +248,16 @@ impl Prepared {
     #[inline]
     fn fetch_bucket(&self, locks: &mut Locks<'_>) {
         if let Some((_, hash)) = self.hashed {
-            locks.shard(0).db_ref(self.db).prefetch(hash);
+            let shard = locks.keyspace().shard_of(hash);
+            locks.glance(shard, |shard| shard.db_ref(self.db).prefetch(hash));
         }
     }
 
     #[inline]
     fn fetch_entry(&self, locks: &mut Locks<'_>) {
         if let Some((_, hash)) = self.hashed {
-            locks.shard(0).db_ref(self.db).prefetch_entry(hash);
+            let shard = locks.keyspace().shard_of(hash);
+            locks.glance(shard, |shard| shard.db_ref(self.db).prefetch_entry(hash));
         }
     }
 }

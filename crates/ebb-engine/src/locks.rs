@@ -65,6 +65,16 @@ impl<'k> Locks<'k> {
         }
     }
 
+    /// Looks into a shard for a moment, if that is possible without waiting.
+    #[inline]
+    pub fn glance(&mut self, shard: usize, look: impl FnOnce(&Shard)) {
+        if self.holds(shard) {
+            look(self.shard(shard));
+        } else if let Some(guard) = self.keyspace.try_lock(shard) {
+            look(&guard);
+        }
+    }
+
     /// Holds several shards; `shards` is sorted here.
     pub fn hold_set(&mut self, shards: &mut Vec<usize>) {
         shards.sort_unstable();

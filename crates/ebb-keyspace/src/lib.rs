@@ -188,6 +188,12 @@ impl Keyspace {
         self.shards[shard].lock()
     }
 
+    /// Locks a shard if nobody holds it.
+    #[inline]
+    pub fn try_lock(&self, shard: usize) -> Option<MutexGuard<'_, Shard>> {
+        self.shards[shard].try_lock()
+    }
+
     /// Bytes in blocks of all shards: data, and index.
     pub fn live_bytes(&self) -> (usize, usize) {
         self.arenas.iter().fold((0, 0), |(data, index), arenas| {
