@@ -199,6 +199,13 @@ def read_passing():
     return passing
 
 
+def missing(results, passing):
+    """Tests that must pass and did not, with what they said."""
+    return [(result.name, test, result.failed.get(test, "it did not run"))
+            for result in results for test in passing.get(result.name, [])
+            if test not in result.passed]
+
+
 def write_passing(results, known):
     lines = [f"{result.name}: {test}" for result in results for test in result.passed
              if reason_for(known, result.name, test, "") is None]
@@ -241,22 +248,25 @@ def main():
     if options.write:
         write_table(results, known)
         write_passing(results, known)
-    broken = 0
     passing = read_passing()
+    broken = missing(results, passing)
+    if broken:
+        # Some of the suite's tests measure time: a busy machine gets a second chance, which shows.
+        names = sorted({name for name, _, _ in broken})
+        print("Once more:", ", ".join(f"{test} ({detail})" for _, test, detail in broken))
+        broken = missing(run_all(options.ebb, names, left_out), passing)
+    for name, test, detail in broken:
+        print(f"{name}: FAILED: {test}\n    {detail}")
     for result in results:
         if options.verbose:
             print(result.output)
-        for test in passing.get(result.name, []):
-            if test not in result.passed:
-                print(f"{result.name}: FAILED: {test}\n    {result.failed.get(test, 'it did not run')}")
-                broken += 1
         if options.write or options.files:
             for test, detail in result.failed.items():
                 if reason_for(known, result.name, test, detail) is None:
                     print(f"{result.name}: unexplained: {test}\n    {detail}")
     passed = sum(len(result.passed) for result in results)
     failed = sum(len(result.failed) for result in results)
-    print(f"conformance: {passed} passed, {failed} failed, {broken} that must pass did not")
+    print(f"conformance: {passed} passed, {failed} failed, {len(broken)} that must pass did not")
     sys.exit(1 if broken else 0)
 
 
