@@ -80,6 +80,7 @@ pub struct Executor {
     journal: Journal,
     random: SmallRng,
     recorder: Recorder,
+    now_ms: i64,
 }
 
 /// A request with what was found out about it ahead of its run.
@@ -100,21 +101,28 @@ impl Executor {
             journal: Journal::default(),
             random: SmallRng::from_rng(&mut rand::rng()),
             recorder: Recorder::new(server, worker),
+            now_ms: 0,
         }
+    }
+
+    /// The time at which the last run began, or was late, in milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        self.now_ms
     }
 
     /// Runs the requests of some connections, one connection after the other.
     pub fn run(&mut self, turns: &mut [Turn<'_>], batch: &Batch<'_>) {
         let clock = self.server.lru_clock.load(std::sync::atomic::Ordering::Relaxed);
         let mut locks = Locks::new(&self.server.keyspace, clock);
-        let mut now_ms = unix_ms();
+        self.now_ms = unix_ms();
         self.recorder.begin();
         let mut ahead = Ahead::new(turns, self.server.keyspace.shards() == 1);
         let mut number = 0;
         for at in 0..turns.len() {
             if self.recorder.is_late() {
-                now_ms = unix_ms();
+                self.now_ms = unix_ms();
             }
+            let now_ms = self.now_ms;
             let turn = &mut turns[at];
             let requests = turn.requests;
             turn.reply.set_protocol(turn.session.protocol);
@@ -381,7 +389,7 @@ impl Run<'_, '_> {
             bytes: self.bytes,
             now_ms: self.now_ms,
         };
-        let Executor { server, journal, random, recorder } = &mut *self.executor;
+        let Executor { server, journal, random, recorder, .. } = &mut *self.executor;
         call::run(server, call, self.session, self.locks, journal, random, recorder, reply);
     }
 
@@ -400,7 +408,7 @@ impl Run<'_, '_> {
             }
             self.locks.hold_set(&mut shards);
         }
-        let Executor { server, journal, random, recorder } = &mut *self.executor;
+        let Executor { server, journal, random, recorder, .. } = &mut *self.executor;
         recorder.start();
         let verdict = transaction::verdict(self.session, transaction, self.locks, self.now_ms);
         transaction::unwatch(self.session, self.locks);

@@ -416,22 +416,22 @@ impl Connection {
             self.externals.clear();
             self.external_bytes = 0;
         }
-        self.after_run(requests, ran);
+        self.after_run(requests, ran, tools.executor.now_ms());
         ran
     }
 
     /// Notes what a run of requests means for the connection.
-    fn after_run(&mut self, requests: &[Request], ran: Ran) {
+    fn after_run(&mut self, requests: &[Request], ran: Ran, now_ms: i64) {
         match ran {
             Ran::Paused(count) => {
                 self.hold_back(requests[count]);
-                self.update_figures(count);
+                self.update_figures(count, now_ms);
             }
             Ran::Done | Ran::Close(_) => {
                 if self.args.is_empty() {
                     self.parser.clear_scratch();
                 }
-                self.update_figures(requests.len());
+                self.update_figures(requests.len(), now_ms);
             }
         }
     }
@@ -449,10 +449,10 @@ impl Connection {
         }
     }
 
-    fn update_figures(&self, commands: usize) {
+    fn update_figures(&self, commands: usize, now_ms: i64) {
         let figures = &self.session.client.figures;
         figures.commands.fetch_add(commands as u64, Ordering::Relaxed);
-        self.session.publish(ebb_engine::unix_ms());
+        self.session.publish(now_ms);
         figures.query_buffer.store(self.pending.len(), Ordering::Relaxed);
     }
 

@@ -73,7 +73,7 @@ impl Connection {
     ) -> Fate {
         let Joined { len, full, stop, end } = joined;
         if !requests.is_empty() {
-            self.after_run(requests, ran);
+            self.after_run(requests, ran, tools.executor.now_ms());
         }
         let mut at = 0;
         let Consumed { upto, cut, fate } =
