@@ -132,6 +132,9 @@ impl Output {
             Err(error) if is_transient(&error) => 0,
             Err(error) => return Err(error),
         };
+        if references.is_empty() && sent == bytes.len() {
+            return Ok(sent);
+        }
         self.push_reply(reply, sent);
         if !self.is_empty() && !references.is_empty() {
             // More slices than one call takes: the socket may have room yet.
