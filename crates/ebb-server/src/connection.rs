@@ -199,6 +199,12 @@ impl Connection {
     /// A short read says that the socket is drained, a full one that there may be more. Once the
     /// peer has ended its side there is more in any case: the end, of which no event tells again.
     fn after_read(&self, fate: Fate, len: usize, room: usize) -> Fate {
+        let figures = &self.session.client.figures;
+        let arguments = self.external_bytes + self.args.capacity() * size_of::<Arg>();
+        let free = self.pending.capacity() - self.pending.len();
+        figures.query_buffer.store(self.pending.len(), Ordering::Relaxed);
+        figures.query_buffer_free.store(free, Ordering::Relaxed);
+        figures.argv_mem.store(arguments, Ordering::Relaxed);
         match fate {
             _ if len == 0 => Fate::Close,
             Fate::Wait if len == room || self.peer_ended => Fate::Again,
@@ -453,7 +459,6 @@ impl Connection {
         let figures = &self.session.client.figures;
         figures.commands.fetch_add(commands as u64, Ordering::Relaxed);
         self.session.publish(now_ms);
-        figures.query_buffer.store(self.pending.len(), Ordering::Relaxed);
     }
 
     /// Allocates the place of a large argument and copies what has come of it there; how
@@ -527,6 +532,7 @@ impl Connection {
 
     fn after_send(&mut self, server: &'static Server, result: io::Result<usize>) -> Fate {
         let Ok(sent) = result else { return Fate::Close };
+        server.counters.writes.fetch_add(1, Ordering::Relaxed);
         server.counters.net_out.fetch_add(sent as u64, Ordering::Relaxed);
         let figures = &self.session.client.figures;
         figures.net_out.fetch_add(sent as u64, Ordering::Relaxed);

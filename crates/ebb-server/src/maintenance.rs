@@ -7,6 +7,7 @@ use ebb_config::id;
 use ebb_engine::{Server, unix_ms};
 use ebb_keyspace::Shard;
 use parking_lot::MutexGuard;
+use rand::Rng;
 
 /// A shard's lock is held at most about this long.
 const SLICE: Duration = Duration::from_micros(300);
@@ -22,11 +23,13 @@ pub(crate) struct Maintenance {
     server: &'static Server,
     last_measure: Instant,
     last_totals: [u64; 3],
+    /// The share of keys with a deadline that are due.
+    stale: f64,
 }
 
 impl Maintenance {
     pub(crate) fn new(server: &'static Server) -> Maintenance {
-        Maintenance { server, last_measure: Instant::now(), last_totals: [0; 3] }
+        Maintenance { server, last_measure: Instant::now(), last_totals: [0; 3], stale: 0.0 }
     }
 
     /// Runs until the server stops.
@@ -163,5 +166,28 @@ impl Maintenance {
             rate.store((before * 15 + now) / 16, Ordering::Relaxed);
         }
         self.last_totals = totals;
+        self.estimate_stale();
+    }
+
+    /// Keeps `expired_stale_perc` as Redis does: of keys with a deadline, picked at random, the
+    /// share that is due but still there, averaged with a weight of 5% for what is new.
+    fn estimate_stale(&mut self) {
+        const PICKS: usize = 20;
+        let keyspace = &self.server.keyspace;
+        let now_ms = unix_ms();
+        let random = &mut rand::rng();
+        let number = random.random_range(0..keyspace.shards());
+        let (mut volatile, mut due) = (0, 0);
+        for db in keyspace.lock(number).dbs().iter().filter(|db| db.counts().volatile > 0) {
+            let picked = (0..PICKS).filter_map(|_| db.sample(random)?.deadline());
+            picked.for_each(|deadline| {
+                volatile += 1;
+                due += usize::from(deadline <= now_ms);
+            });
+        }
+        let now = if volatile > 0 { due as f64 / volatile as f64 } else { 0.0 };
+        self.stale = self.stale * 0.95 + now * 0.05;
+        let hundredths = (self.stale * 10_000.0).round() as u64;
+        self.server.counters.expired_stale.store(hundredths, Ordering::Relaxed);
     }
 }

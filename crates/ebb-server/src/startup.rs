@@ -80,6 +80,11 @@ fn prepare(config: Config) -> Result<Config, String> {
     process::adjust_open_files(&config);
     // As in Redis the server starts all the same; the log says what went wrong.
     let _ = oom_score::apply(&config);
+    if config.get(id::DISABLE_THP)
+        && let Err(error) = io::disable_huge_pages()
+    {
+        tracing::warn!("Can't turn huge pages off (disable-thp): {error}");
+    }
     process::write_pid_file(&config);
     Ok(config)
 }

@@ -14,7 +14,7 @@ group! { after network::END;
     // Resolved to an absolute path at start, as `CONFIG GET` shows it.
     DIR: Arc<str> = text("dir", ".").protected().denied_while_loading();
     DATABASES: u32 = number("databases", "16", 1, INT_MAX).immutable();
-    HZ: u32 = number("hz", "10", 0, INT_MAX).clamp(1, 500);
+    HZ: u32 = number("hz", "10", 0, INT_MAX).clamp(1, 500).tunes("timer frequency");
     DYNAMIC_HZ: bool = yes_no("dynamic-hz", "yes").tunes("timer frequency");
     LOGLEVEL: LogLevel = word::<LogLevel>("loglevel", "notice");
     LOGFILE: Arc<str> = text("logfile", "").immutable();
@@ -39,7 +39,7 @@ group! { after network::END;
     OOM_SCORE_ADJ: OomScoreAdj = word::<OomScoreAdj>("oom-score-adj", "no");
     OOM_SCORE_ADJ_VALUES: Arc<str> =
         special("oom-score-adj-values", "0 200 800", special::oom_score_adj_values);
-    DISABLE_THP: bool = yes_no("disable-thp", "yes").immutable().tunes("copy-on-write by fork");
+    DISABLE_THP: bool = yes_no("disable-thp", "no").immutable();
     IGNORE_WARNINGS: Arc<str> = text("ignore-warnings", "").tunes("checks of the system at start");
     SERVER_CPULIST: Arc<str> =
         text("server-cpulist", "").alias(&["server_cpulist"]).immutable().off("", "no CPU pinning");

@@ -22,6 +22,13 @@ pub(crate) fn usage(children: bool) -> Usage {
     Usage { user_us: us(usage.ru_utime), system_us: us(usage.ru_stime) }
 }
 
+/// Tells the kernel to give this process no transparent huge pages, whoever asks for them.
+pub(crate) fn disable_huge_pages() -> io::Result<()> {
+    // SAFETY: a plain call; the arguments that are not used must be 0.
+    let done = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Raises the limit on open files to `wanted`, as far as the hard limit allows, and answers
 /// the limit in force.
 pub(crate) fn raise_open_files(wanted: u64) -> u64 {

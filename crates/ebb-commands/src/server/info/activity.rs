@@ -22,7 +22,9 @@ pub(super) fn clients(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("maxclients", maxclients);
     text.field("client_recent_max_input_buffer", largest(|client| &client.figures.query_buffer));
     text.field("client_recent_max_output_buffer", largest(|client| &client.figures.output_bytes));
-    text.field("blocked_clients", 0);
+    // Nothing blocks yet but CLIENT PAUSE.
+    let paused = clients.iter().filter(|c| c.figures.paused.load(Ordering::Relaxed)).count();
+    text.field("blocked_clients", paused);
     text.field("tracking_clients", 0);
     text.field("pubsub_clients", 0);
     text.field("watching_clients", watching);
