@@ -12,6 +12,14 @@ pub enum EventClass {
     Generic,
     /// `$`: strings.
     String,
+    /// `l`: lists.
+    List,
+    /// `s`: sets.
+    Set,
+    /// `h`: hashes.
+    Hash,
+    /// `z`: sorted sets.
+    SortedSet,
     /// `x`: keys that expire.
     Expired,
     /// `n`: keys that are new.
@@ -31,6 +39,26 @@ impl Event {
     /// An event on a string.
     pub const fn string(name: &'static str) -> Event {
         Event { class: EventClass::String, name }
+    }
+
+    /// An event on a list.
+    pub const fn list(name: &'static str) -> Event {
+        Event { class: EventClass::List, name }
+    }
+
+    /// An event on a set.
+    pub const fn set(name: &'static str) -> Event {
+        Event { class: EventClass::Set, name }
+    }
+
+    /// An event on a hash.
+    pub const fn hash(name: &'static str) -> Event {
+        Event { class: EventClass::Hash, name }
+    }
+
+    /// An event on a sorted set.
+    pub const fn zset(name: &'static str) -> Event {
+        Event { class: EventClass::SortedSet, name }
     }
 
     /// An event on a key of any type.

@@ -73,7 +73,7 @@ fn check(keyspace: &Keyspace, model: &Model) {
             let (value, deadline) = &model[entry.key()];
             assert_eq!(&entry.string().to_vec(), value);
             assert_eq!(entry.deadline(), *deadline);
-            bytes += entry.heap_bytes();
+            bytes += entry.footprint().data;
             seen += 1;
         });
         let counts = db.counts();

@@ -81,7 +81,7 @@ impl Maintenance {
     fn expire_shard(&self, number: usize) -> bool {
         let counters = &self.server.counters;
         let mut shard = self.server.keyspace.lock(number);
-        let volatile = shard.dbs().iter().any(|db| db.counts().volatile > 0);
+        let volatile = shard.dbs().iter().any(|db| db.counts().is_volatile());
         let allowed = || {
             let paused = self.server.paused(unix_ms()) != ebb_engine::PauseMode::Off;
             self.server.active_expire.load(Ordering::Relaxed) && !paused
