@@ -10,6 +10,7 @@ pub mod connection;
 mod deadline;
 pub mod generic;
 mod help;
+pub mod pubsub;
 pub mod server;
 pub mod string;
 pub mod table;

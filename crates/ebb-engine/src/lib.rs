@@ -20,7 +20,10 @@ pub mod error;
 pub mod journal;
 pub mod latency;
 pub mod locks;
+pub mod mailbox;
 pub mod monitor;
+pub mod notify;
+pub mod pubsub;
 pub mod reply;
 pub mod server;
 pub mod session;
@@ -28,6 +31,7 @@ pub mod slowlog;
 pub mod spec;
 pub mod stats;
 pub mod table;
+pub mod tracking;
 pub mod transaction;
 
 pub use clients::{Client, Clients, Peer};

@@ -67,6 +67,11 @@ impl Reply {
         self.bytes.len() - mark.bytes + referred.sum::<usize>()
     }
 
+    /// Whether what was written after a mark begins as an error.
+    pub fn is_error_at(&self, mark: Mark) -> bool {
+        self.bytes.get(mark.bytes) == Some(&b'-')
+    }
+
     /// Whether nothing was written.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
@@ -142,6 +147,11 @@ impl Reply {
     /// The header of a set; in RESP2 an array.
     pub fn set(&mut self, len: usize) {
         self.writer().set(len);
+    }
+
+    /// The header of a push message; in RESP2 an array.
+    pub fn push(&mut self, len: usize) {
+        self.writer().push(len);
     }
 
     /// A floating-point number; in RESP2 a string.

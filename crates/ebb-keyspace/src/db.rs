@@ -57,6 +57,8 @@ pub struct Db {
     entries: Entries,
     wheel: Wheel,
     counts: Counts,
+    /// The hash of the key that was added last, until somebody asks; 0 if none was.
+    created: u64,
 }
 
 /// What an expiry step met.
@@ -80,6 +82,7 @@ impl Db {
             entries: Entries::new(index, hasher),
             wheel: Wheel::default(),
             counts: Counts::default(),
+            created: 0,
         }
     }
 
@@ -245,9 +248,20 @@ impl Db {
         let mut counts = self.counts;
         counts.add(&entry.as_ref());
         self.entries.insert(hash, entry)?;
+        self.created = hash;
         self.counts = counts;
         self.file(hash, None, deadline);
         Ok(())
+    }
+
+    /// Whether the key with this hash was the last to be added, and nobody has asked yet.
+    #[inline]
+    pub fn take_created(&mut self, hash: u64) -> bool {
+        let created = self.created == hash;
+        if created {
+            self.created = 0;
+        }
+        created
     }
 
     /// Adds an entry under the key it holds, which must be `key`; one that is there is

@@ -7,9 +7,10 @@
 
 use std::io::{self, Read};
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ebb_config::{OutputBufferLimit, id};
+use ebb_engine::mailbox::Message;
 use ebb_engine::{Batch, Executor, Progress as Ran, Reply, Request, Server, Session, Turn};
 use ebb_heap::ArenaId;
 use ebb_keyspace::Shared;
@@ -524,10 +525,18 @@ impl Connection {
         self.after_send(server, result)
     }
 
-    /// Sends bytes that another thread left.
-    pub(crate) fn deliver(&mut self, server: &'static Server, bytes: &[u8]) -> Fate {
-        self.output.push(bytes);
-        self.writable(server)
+    /// Sends what others left. `messages` is empty before and after.
+    pub(crate) fn deliver(&mut self, server: &'static Server, messages: &mut Vec<Message>) -> Fate {
+        if self.session.client.take_mail(messages) {
+            messages.clear();
+            return self.close_over_limit(server);
+        }
+        if messages.is_empty() {
+            return Fate::Wait;
+        }
+        let result = self.output.send_messages(&mut self.socket, messages);
+        messages.clear();
+        self.after_send(server, result)
     }
 
     fn after_send(&mut self, server: &'static Server, result: io::Result<usize>) -> Fate {
@@ -542,20 +551,27 @@ impl Connection {
             return Fate::Close;
         }
         if !self.output.is_empty() && self.is_over_output_limit(server) {
-            server.counters.output_buffer_limit_disconnections.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(
-                "Client id={} scheduled to be closed ASAP for overcoming of output buffer limits.",
-                self.session.id()
-            );
-            return Fate::Close;
+            return self.close_over_limit(server);
         }
         Fate::Wait
+    }
+
+    /// More output waits for the client than it may have waiting.
+    pub(crate) fn close_over_limit(&self, server: &'static Server) -> Fate {
+        server.counters.output_buffer_limit_disconnections.fetch_add(1, Ordering::Relaxed);
+        let mut client = String::new();
+        ebb_commands::connection::describe(server, &self.session.client, &mut client);
+        tracing::warn!(
+            "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
+            client.trim_end()
+        );
+        Fate::Close
     }
 
     /// Whether the output that waits is more than the client's class may have.
     pub(crate) fn is_over_output_limit(&mut self, server: &Server) -> bool {
         let OutputBufferLimit { hard_bytes, soft_bytes, soft_seconds } =
-            server.config.output_buffer_limits().normal;
+            server.output_limits.of(&self.session.client);
         let bytes = self.output.len() as u64;
         if hard_bytes != 0 && bytes >= hard_bytes {
             return true;
@@ -565,7 +581,7 @@ impl Connection {
             return false;
         }
         let since = *self.over_soft_limit_since.get_or_insert_with(Instant::now);
-        since.elapsed().as_secs() >= soft_seconds
+        since.elapsed() > Duration::from_secs(soft_seconds)
     }
 
     /// Gives back room that is not needed now.
