@@ -133,6 +133,7 @@ impl Executor {
             let requests = turn.requests;
             turn.reply.set_protocol(turn.session.protocol);
             turn.progress = Progress::Done;
+            let reply_limit = self.server.output_limits.reply_bytes(&turn.session.client);
             for (index, request) in requests.iter().enumerate() {
                 ahead.prepare(self, turns, batch, &mut locks, number);
                 let prepared = ahead.ring[number % RING];
@@ -152,7 +153,8 @@ impl Executor {
                     *progress = Progress::Paused(index);
                 } else {
                     run.request(&prepared, reply);
-                    if session.close_after_reply {
+                    session.is_over_output_limit = reply.len() >= reply_limit;
+                    if session.close_after_reply || session.is_over_output_limit {
                         *progress = Progress::Close(index + 1);
                     }
                 }
@@ -325,6 +327,10 @@ impl Run<'_, '_> {
     }
 
     fn request(&mut self, prepared: &Prepared, reply: &mut Reply) {
+        if self.session.receives {
+            // What came before this request is read before its answer.
+            mailbox::deliver(self.session, reply);
+        }
         self.answer_if_wanted(prepared, reply);
         if self.session.receives {
             tracking::end_request(self.session, &prepared.resolved);

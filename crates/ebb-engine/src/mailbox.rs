@@ -177,6 +177,15 @@ impl OutputLimits {
         if client.is_subscribed() { all.1 } else { all.0 }
     }
 
+    /// How long the replies to one batch of a client may get.
+    #[inline]
+    pub(crate) fn reply_bytes(&self, client: &Client) -> usize {
+        match self.hard_bytes(client) {
+            0 => usize::MAX,
+            bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+        }
+    }
+
     #[inline]
     fn hard_bytes(&self, client: &Client) -> u64 {
         let of_class =
@@ -188,8 +197,13 @@ impl OutputLimits {
 /// Puts what others left for the session's client behind its replies so far: so a client
 /// finds messages in the order in which it asked for them, published, and ended them.
 pub fn deliver(session: &Session, reply: &mut Reply) {
+    let mut mailbox = session.client.mailbox.lock();
+    if mailbox.is_overfull {
+        // It is closed when its worker looks after it.
+        return;
+    }
     let mut messages = Vec::new();
-    // Too much of it is noticed when the worker looks after the client.
-    session.client.take_mail(&mut messages);
+    mailbox.empty(&mut messages);
+    drop(mailbox);
     messages.iter().for_each(|message| reply.raw(message));
 }

@@ -82,6 +82,8 @@ pub struct Session {
     pub monitor: bool,
     /// Close the connection once the replies are written.
     pub close_after_reply: bool,
+    /// Close the connection without sending the replies: they are more than it may have waiting.
+    pub is_over_output_limit: bool,
     /// The number of the last command, plus one.
     pub last_command: usize,
     /// SUBSCRIBE and its kin; none if there is no subscription.
@@ -108,6 +110,7 @@ impl Session {
             no_evict: false,
             monitor: false,
             close_after_reply: false,
+            is_over_output_limit: false,
             last_command: 0,
             subscriptions: None,
             tracking: None,

@@ -7,10 +7,9 @@
 
 use std::io::{self, Read};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use ebb_config::{OutputBufferLimit, id};
-use ebb_engine::mailbox::Message;
+use ebb_config::id;
 use ebb_engine::{Batch, Executor, Progress as Ran, Reply, Request, Server, Session, Turn};
 use ebb_heap::ArenaId;
 use ebb_keyspace::Shared;
@@ -18,6 +17,7 @@ use ebb_resp::{Arg, Limits, Progress, ProtocolError, RequestParser};
 
 use crate::output::{Output, is_transient};
 
+mod delivery;
 mod membership;
 mod socket;
 
@@ -316,6 +316,10 @@ impl Connection {
                 let done = count.checked_sub(1).map_or(0, |last| requests[last].end);
                 return end(*at + done, self.send(tools));
             }
+            Ran::Close(_) if self.session.is_over_output_limit => {
+                tools.reply.clear(REPLY_KEEP);
+                return end(input.len(), self.close_over_limit(tools.server));
+            }
             Ran::Close(_) => {
                 self.send(tools);
                 return end(input.len(), self.fate_when_closing());
@@ -523,65 +527,6 @@ impl Connection {
     pub(crate) fn writable(&mut self, server: &'static Server) -> Fate {
         let result = self.output.flush(&mut self.socket);
         self.after_send(server, result)
-    }
-
-    /// Sends what others left. `messages` is empty before and after.
-    pub(crate) fn deliver(&mut self, server: &'static Server, messages: &mut Vec<Message>) -> Fate {
-        if self.session.client.take_mail(messages) {
-            messages.clear();
-            return self.close_over_limit(server);
-        }
-        if messages.is_empty() {
-            return Fate::Wait;
-        }
-        let result = self.output.send_messages(&mut self.socket, messages);
-        messages.clear();
-        self.after_send(server, result)
-    }
-
-    fn after_send(&mut self, server: &'static Server, result: io::Result<usize>) -> Fate {
-        let Ok(sent) = result else { return Fate::Close };
-        server.counters.writes.fetch_add(1, Ordering::Relaxed);
-        server.counters.net_out.fetch_add(sent as u64, Ordering::Relaxed);
-        let figures = &self.session.client.figures;
-        figures.net_out.fetch_add(sent as u64, Ordering::Relaxed);
-        figures.output_bytes.store(self.output.len(), Ordering::Relaxed);
-        figures.output_chunks.store(self.output.chunks(), Ordering::Relaxed);
-        if self.session.close_after_reply && self.output.is_empty() {
-            return Fate::Close;
-        }
-        if !self.output.is_empty() && self.is_over_output_limit(server) {
-            return self.close_over_limit(server);
-        }
-        Fate::Wait
-    }
-
-    /// More output waits for the client than it may have waiting.
-    pub(crate) fn close_over_limit(&self, server: &'static Server) -> Fate {
-        server.counters.output_buffer_limit_disconnections.fetch_add(1, Ordering::Relaxed);
-        let mut client = String::new();
-        ebb_commands::connection::describe(server, &self.session.client, &mut client);
-        tracing::warn!(
-            "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
-            client.trim_end()
-        );
-        Fate::Close
-    }
-
-    /// Whether the output that waits is more than the client's class may have.
-    pub(crate) fn is_over_output_limit(&mut self, server: &Server) -> bool {
-        let OutputBufferLimit { hard_bytes, soft_bytes, soft_seconds } =
-            server.output_limits.of(&self.session.client);
-        let bytes = self.output.len() as u64;
-        if hard_bytes != 0 && bytes >= hard_bytes {
-            return true;
-        }
-        if soft_bytes == 0 || bytes < soft_bytes {
-            self.over_soft_limit_since = None;
-            return false;
-        }
-        let since = *self.over_soft_limit_since.get_or_insert_with(Instant::now);
-        since.elapsed() > Duration::from_secs(soft_seconds)
     }
 
     /// Gives back room that is not needed now.

@@ -3,6 +3,8 @@
 use ebb_engine::CommandSpec;
 
 mod container;
+#[cfg(test)]
+mod notifications;
 mod publish;
 mod subscribe;
 
