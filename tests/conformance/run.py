@@ -30,7 +30,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 WORK = ROOT / "target" / "conformance"
 WORKERS = 2
 # Directives of the suite's configuration that turn on what Ebb does not have yet.
-NOT_YET = ("notify-keyspace-events", "save")
+NOT_YET = ("save",)
 
 
 def fetch():

@@ -81,6 +81,11 @@ impl Client {
         String::from_utf8_lossy(&whole).into_owned()
     }
 
+    /// What others have sent it.
+    pub(crate) fn mail(&mut self) -> String {
+        String::from_utf8_lossy(&self.session.client.take_inbox()).into_owned()
+    }
+
     /// Runs a command given as words.
     pub(crate) fn say(&mut self, line: &str) -> String {
         self.run(&line.split_whitespace().collect::<Vec<_>>())

@@ -17,6 +17,7 @@ use crate::slowlog::LogKind;
 use crate::spec::Flags;
 use crate::stats::{Outcome, Sample};
 use crate::table::Command;
+use crate::tracking;
 
 /// A command that is about to run.
 pub(crate) struct Call<'a> {
@@ -64,6 +65,12 @@ pub(crate) fn run(
         reply.truncate(mark);
         reply.error(&error.text());
         recorder.count_error(&error.code());
+    }
+    if !journal.effects.is_empty() {
+        journal.effects.publish(server, session.id());
+    }
+    if session.tracking.is_some() && spec.flags.has(Flags::READONLY) {
+        tracking::remember(server, session, &call, random, &mut journal.effects.post);
     }
     monitor::feed(server, session, call.command, call.args);
     let nanos = recorder.record(call.command, result.is_err());

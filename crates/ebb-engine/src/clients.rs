@@ -1,14 +1,17 @@
 //! What other threads may know of a client and do to it.
 //!
 //! A connection belongs to one worker. Its [`Client`] is the part that is shared: figures
-//! for CLIENT LIST, written by the worker once a batch with relaxed stores, and an inbox
-//! through which another thread sends it output or asks it to close.
+//! for CLIENT LIST, written by the worker once a batch with relaxed stores, and a
+//! mailbox through which another thread sends it output or asks it to close.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+
+use crate::mailbox::Mailbox;
+use crate::tracking::TrackingMode;
 
 /// A client's figures; each is a snapshot of the last batch.
 #[derive(Debug, Default)]
@@ -55,6 +58,12 @@ pub struct ClientFigures {
     pub net_out: AtomicU64,
     /// Commands run.
     pub commands: AtomicU64,
+    /// Channels it listens to.
+    pub channels: AtomicUsize,
+    /// Patterns.
+    pub patterns: AtomicUsize,
+    /// Shard channels.
+    pub shard_channels: AtomicUsize,
 }
 
 /// Names that a client gave itself.
@@ -91,8 +100,10 @@ pub struct Client {
     pub figures: ClientFigures,
     /// Names.
     pub names: Mutex<ClientNames>,
+    /// CLIENT TRACKING.
+    pub tracking: Mutex<Option<TrackingMode>>,
     killed: AtomicBool,
-    inbox: Mutex<Vec<u8>>,
+    pub(crate) mailbox: Mutex<Mailbox>,
 }
 
 impl Client {
@@ -104,21 +115,6 @@ impl Client {
     /// Whether somebody asked to close it.
     pub fn is_killed(&self) -> bool {
         self.killed.load(Ordering::Acquire)
-    }
-
-    /// Leaves output for it, in its protocol's encoding.
-    pub fn send(&self, bytes: &[u8]) {
-        self.inbox.lock().extend_from_slice(bytes);
-    }
-
-    /// Takes what others left.
-    pub fn take_inbox(&self) -> Vec<u8> {
-        std::mem::take(&mut *self.inbox.lock())
-    }
-
-    /// Bytes that others left and its worker has not taken.
-    pub fn inbox_bytes(&self) -> usize {
-        self.inbox.lock().len()
     }
 }
 
@@ -159,7 +155,8 @@ impl Clients {
             figures: ClientFigures::default(),
             names: Mutex::new(ClientNames { user: "default".into(), ..ClientNames::default() }),
             killed: AtomicBool::new(false),
-            inbox: Mutex::default(),
+            tracking: Mutex::default(),
+            mailbox: Mutex::default(),
         });
         client.figures.last_active_ms.store(now_ms, Ordering::Relaxed);
         client.figures.multi.store(-1, Ordering::Relaxed);

@@ -136,12 +136,12 @@ impl<'a> Context<'a> {
     pub(crate) fn locate(&mut self, number: usize, key: &Key<'_>, access: Access) -> Option<Found> {
         let db = self.locks.shard_of(key).db(number);
         let Some(found) = db.find(key) else {
-            self.journal.misses += u64::from(access.counts());
+            self.miss(number, key, access);
             return None;
         };
         if db.at(found).deadline().is_some_and(|at| at <= self.now_ms) {
-            self.journal.misses += u64::from(access.counts());
             self.expire(number, key);
+            self.miss(number, key, access);
             return None;
         }
         if access.touches() && !self.session.no_touch {
@@ -157,6 +157,13 @@ impl<'a> Context<'a> {
         Some(self.locks.shard_of(key).db(number).at(found))
     }
 
+    fn miss(&mut self, db: usize, key: &Key<'_>, access: Access) {
+        if access.counts() {
+            self.journal.misses += 1;
+            self.journal.tell(self.server, db, key.bytes(), Event::key_miss(), false);
+        }
+    }
+
     /// Deletes a key that is due. During a pause it only counts as absent, so that nothing
     /// changes.
     #[cold]
@@ -168,7 +175,7 @@ impl<'a> Context<'a> {
         shard.db(db).remove(key);
         shard.watch.touch_expired(db, key.bytes());
         self.journal.expired += 1;
-        self.journal.note(db, key.bytes(), Event::expired());
+        self.journal.tell(self.server, db, key.bytes(), Event::expired(), true);
     }
 
     /// The key's entry, for a command that reads it: counts a hit or a miss.
@@ -287,7 +294,7 @@ impl<'a> Context<'a> {
 
     /// Tells of another event on a key whose change was told already.
     pub fn notify(&mut self, key: &Key<'_>, event: Event) {
-        self.journal.note(self.session.db, key.bytes(), event);
+        self.journal.tell(self.server, self.session.db, key.bytes(), event, false);
     }
 
     /// A shard by number. Under [`crate::Scope::Walk`] it is locked, and the one visited
@@ -306,12 +313,20 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Tells that the selected database, or all of them, were emptied.
+    pub fn flushed(&mut self) {
+        self.journal.effects.note_flush(self.server);
+    }
+
     fn note(&mut self, db: usize, key: &Key<'_>, event: Event) {
-        let watch = &self.locks.shard_of(key).watch;
-        if !watch.is_empty() {
-            watch.touch(db, key.bytes());
+        let shard = self.locks.shard_of(key);
+        if !shard.watch.is_empty() {
+            shard.watch.touch(db, key.bytes());
         }
-        self.journal.note(db, key.bytes(), event);
+        if shard.db(db).take_created(key.hash()) {
+            self.journal.tell(self.server, db, key.bytes(), Event::new_key(), false);
+        }
+        self.journal.tell(self.server, db, key.bytes(), event, true);
     }
 }
 

@@ -6,6 +6,7 @@
 //! their shards, so that the misses of a pipeline, and of commands from many clients, overlap.
 
 use ebb_keyspace::Shared;
+use ebb_resp::Protocol;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
@@ -13,12 +14,15 @@ use crate::call::{self, Recorder};
 use crate::error::{CommandError, quote};
 use crate::journal::Journal;
 use crate::locks::Locks;
+use crate::mailbox;
 use crate::monitor;
+use crate::pubsub;
 use crate::reply::Reply;
 use crate::server::{PauseMode, Server, unix_ms};
 use crate::session::{Queued, ReplyMode, Session, Transaction};
 use crate::spec::{Flags, Scope};
 use crate::table::{Command, Resolved};
+use crate::tracking;
 use crate::transaction;
 
 /// So many requests before a command runs, its bucket is asked for, and then its entry. The
@@ -77,6 +81,7 @@ pub enum Progress {
 /// Runs batches, one worker's.
 pub struct Executor {
     server: &'static Server,
+    worker: usize,
     journal: Journal,
     random: SmallRng,
     recorder: Recorder,
@@ -98,6 +103,7 @@ impl Executor {
     pub fn new(server: &'static Server, worker: usize) -> Executor {
         Executor {
             server,
+            worker,
             journal: Journal::default(),
             random: SmallRng::from_rng(&mut rand::rng()),
             recorder: Recorder::new(server, worker),
@@ -127,6 +133,7 @@ impl Executor {
             let requests = turn.requests;
             turn.reply.set_protocol(turn.session.protocol);
             turn.progress = Progress::Done;
+            let reply_limit = self.server.output_limits.reply_bytes(&turn.session.client);
             for (index, request) in requests.iter().enumerate() {
                 ahead.prepare(self, turns, batch, &mut locks, number);
                 let prepared = ahead.ring[number % RING];
@@ -146,7 +153,8 @@ impl Executor {
                     *progress = Progress::Paused(index);
                 } else {
                     run.request(&prepared, reply);
-                    if session.close_after_reply {
+                    session.is_over_output_limit = reply.len() >= reply_limit;
+                    if session.close_after_reply || session.is_over_output_limit {
                         *progress = Progress::Close(index + 1);
                     }
                 }
@@ -157,6 +165,7 @@ impl Executor {
             }
         }
         drop(locks);
+        self.journal.effects.finish(self.server, Some(self.worker));
         self.recorder.finish(&mut self.journal);
     }
 
@@ -318,6 +327,18 @@ impl Run<'_, '_> {
     }
 
     fn request(&mut self, prepared: &Prepared, reply: &mut Reply) {
+        if self.session.receives {
+            // What came before this request is read before its answer.
+            mailbox::deliver(self.session, reply);
+        }
+        self.answer_if_wanted(prepared, reply);
+        if self.session.receives {
+            tracking::end_request(self.session, &prepared.resolved);
+            mailbox::deliver(self.session, reply);
+        }
+    }
+
+    fn answer_if_wanted(&mut self, prepared: &Prepared, reply: &mut Reply) {
         let mark = reply.mark();
         let before = self.session.reply_mode;
         self.answer(prepared, reply);
@@ -326,7 +347,8 @@ impl Run<'_, '_> {
             return;
         }
         // CLIENT REPLY: what is not wanted was built, and is dropped.
-        if before != ReplyMode::On && *after != ReplyMode::On {
+        let dropped = before != ReplyMode::On && *after != ReplyMode::On;
+        if dropped && !pubsub::is_always_sent(&prepared.resolved, reply, mark) {
             reply.truncate(mark);
         }
         *after = match *after {
@@ -482,6 +504,15 @@ impl Run<'_, '_> {
             if self.server().is_over_limit() && (flags.has(Flags::DENYOOM) || queued_deny()) {
                 return reject(CommandError::OutOfMemory);
             }
+        }
+        let only_messages =
+            self.session.is_subscribed() && self.session.protocol == Protocol::Resp2;
+        if only_messages && !pubsub::is_allowed_while_subscribed(command.name) {
+            return reject(CommandError::new(format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
+                 RESET are allowed in this context",
+                command.name
+            )));
         }
         Ok(command)
     }

@@ -5,6 +5,8 @@
 //! notifications, client tracking) subscribes through a [`Sink`]; without one, a change
 //! costs an addition.
 
+use crate::notify::Effects;
+
 /// The class of a keyspace event, as `notify-keyspace-events` selects them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventClass {
@@ -12,6 +14,10 @@ pub enum EventClass {
     Generic,
     /// `$`: strings.
     String,
+    /// `x`: keys that expire.
+    Expired,
+    /// `n`: keys that are new.
+    New,
     /// `l`: lists.
     List,
     /// `s`: sets.
@@ -20,10 +26,14 @@ pub enum EventClass {
     Hash,
     /// `z`: sorted sets.
     SortedSet,
-    /// `x`: keys that expire.
-    Expired,
-    /// `n`: keys that are new.
-    New,
+    /// `t`: streams.
+    Stream,
+    /// `e`: keys deleted for want of memory.
+    Evicted,
+    /// `m`: keys that were looked for and not found.
+    KeyMiss,
+    /// `d`: types that modules add.
+    Module,
 }
 
 /// What happened to a key.
@@ -39,6 +49,11 @@ impl Event {
     /// An event on a string.
     pub const fn string(name: &'static str) -> Event {
         Event { class: EventClass::String, name }
+    }
+
+    /// An event on a key of any type.
+    pub const fn generic(name: &'static str) -> Event {
+        Event { class: EventClass::Generic, name }
     }
 
     /// An event on a list.
@@ -61,9 +76,24 @@ impl Event {
         Event { class: EventClass::SortedSet, name }
     }
 
-    /// An event on a key of any type.
-    pub const fn generic(name: &'static str) -> Event {
-        Event { class: EventClass::Generic, name }
+    /// An event on a stream.
+    pub const fn stream(name: &'static str) -> Event {
+        Event { class: EventClass::Stream, name }
+    }
+
+    /// A key was deleted to make room.
+    pub const fn evicted() -> Event {
+        Event { class: EventClass::Evicted, name: "evicted" }
+    }
+
+    /// A key was looked for and not found.
+    pub const fn key_miss() -> Event {
+        Event { class: EventClass::KeyMiss, name: "keymiss" }
+    }
+
+    /// A key that was not there is there now.
+    pub const fn new_key() -> Event {
+        Event { class: EventClass::New, name: "new" }
     }
 
     /// A key's time has come.
@@ -89,6 +119,8 @@ pub struct Journal {
     pub misses: u64,
     /// Keys that had expired when they were looked up.
     pub expired: u64,
+    /// For notifications and client tracking.
+    pub effects: Effects,
     sinks: Vec<Box<dyn Sink>>,
 }
 

@@ -21,7 +21,10 @@ pub mod error;
 pub mod journal;
 pub mod latency;
 pub mod locks;
+pub mod mailbox;
 pub mod monitor;
+pub mod notify;
+pub mod pubsub;
 pub mod reply;
 pub mod server;
 pub mod session;
@@ -29,6 +32,7 @@ pub mod slowlog;
 pub mod spec;
 pub mod stats;
 pub mod table;
+pub mod tracking;
 pub mod transaction;
 
 pub use clients::{Client, Clients, Peer};

@@ -11,6 +11,8 @@ pub const REFERENCE_MIN: usize = 16 * 1024;
 pub struct Reply {
     bytes: Vec<u8>,
     references: Vec<(usize, Shared)>,
+    /// Bytes in them.
+    referred: usize,
     protocol: Protocol,
 }
 
@@ -23,7 +25,7 @@ pub struct Mark {
 
 impl Default for Reply {
     fn default() -> Reply {
-        Reply { bytes: Vec::new(), references: Vec::new(), protocol: Protocol::Resp2 }
+        Reply { bytes: Vec::new(), references: Vec::new(), referred: 0, protocol: Protocol::Resp2 }
     }
 }
 
@@ -58,13 +60,27 @@ impl Reply {
     /// Forgets what was written after a mark.
     pub fn truncate(&mut self, mark: Mark) {
         self.bytes.truncate(mark.bytes);
-        self.references.truncate(mark.references);
+        if self.references.len() > mark.references {
+            let dropped = self.references.drain(mark.references..);
+            self.referred -= dropped.map(|(_, shared)| shared.len()).sum::<usize>();
+        }
     }
 
     /// Bytes since a mark, those referred to included.
     pub fn len_since(&self, mark: Mark) -> usize {
         let referred = self.references[mark.references..].iter().map(|(_, shared)| shared.len());
         self.bytes.len() - mark.bytes + referred.sum::<usize>()
+    }
+
+    /// Whether what was written after a mark begins as an error.
+    pub fn is_error_at(&self, mark: Mark) -> bool {
+        self.bytes.get(mark.bytes) == Some(&b'-')
+    }
+
+    /// Bytes, those referred to included.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.bytes.len() + self.referred
     }
 
     /// Whether nothing was written.
@@ -82,6 +98,7 @@ impl Reply {
         self.bytes.clear();
         self.bytes.shrink_to(keep);
         self.references.clear();
+        self.referred = 0;
     }
 
     /// `+OK`.
@@ -144,6 +161,11 @@ impl Reply {
         self.writer().set(len);
     }
 
+    /// The header of a push message; in RESP2 an array.
+    pub fn push(&mut self, len: usize) {
+        self.writer().push(len);
+    }
+
     /// A floating-point number; in RESP2 a string.
     pub fn double(&mut self, value: f64) {
         self.writer().double(value);
@@ -179,6 +201,7 @@ impl Reply {
     /// A large value, by reference.
     pub fn shared(&mut self, value: Shared) {
         self.writer().bulk_header(value.len());
+        self.referred += value.len();
         self.references.push((self.bytes.len(), value));
         self.bytes.extend_from_slice(b"\r\n");
     }

@@ -13,9 +13,13 @@ use rand::Rng;
 
 use crate::clients::{Client, Clients};
 use crate::latency::LatencyMonitor;
+use crate::mailbox::{Message, OutputLimits, Post};
+use crate::notify::Followers;
+use crate::pubsub::PubSub;
 use crate::slowlog::CommandLogs;
 use crate::stats::{Counters, Errors, WorkerTotals};
 use crate::table::CommandTable;
+use crate::tracking::Tracking;
 
 /// What CLIENT PAUSE holds back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +53,8 @@ pub struct Worker {
     pub arena: ArenaId,
     /// Clients that need its attention: others left output for them, or asked to close them.
     attention: Mutex<Vec<u64>>,
+    /// There are such clients, and it was woken or looks by itself.
+    is_told: AtomicBool,
     waker: Mutex<Option<Waker>>,
     /// Connections it owns.
     pub connections: AtomicUsize,
@@ -62,6 +68,7 @@ impl Worker {
             totals: WorkerTotals::default(),
             arena: ArenaId::new(),
             attention: Mutex::default(),
+            is_told: AtomicBool::new(false),
             waker: Mutex::default(),
             connections: AtomicUsize::new(0),
             buffer_bytes: AtomicUsize::new(0),
@@ -80,8 +87,25 @@ impl Worker {
         }
     }
 
+    /// Adds clients that need its attention. It is woken if it may be asleep: not if it was
+    /// woken before and has not looked yet, nor by itself.
+    pub fn tell(&self, clients: &[u64], may_sleep: bool) {
+        self.attention.lock().extend_from_slice(clients);
+        if !self.is_told.swap(true, Ordering::AcqRel) && may_sleep {
+            self.wake();
+        }
+    }
+
+    /// Whether clients need attention.
+    #[inline]
+    pub fn is_told(&self) -> bool {
+        self.is_told.load(Ordering::Acquire)
+    }
+
     /// Takes the clients that need attention.
     pub fn take_attention(&self) -> Vec<u64> {
+        // Before they are taken: who comes later tells again.
+        self.is_told.store(false, Ordering::Release);
         std::mem::take(&mut *self.attention.lock())
     }
 }
@@ -179,7 +203,17 @@ pub struct Server {
     pub lru_clock: AtomicU32,
     /// Operations and bytes a second, measured by maintenance.
     pub rates: Rates,
+    /// Channels and their subscribers.
+    pub pubsub: PubSub,
+    /// Who follows changes.
+    pub followers: Followers,
+    /// Which clients keep copies of which keys.
+    pub tracking: Tracking,
+    /// How much output may wait for a client.
+    pub output_limits: OutputLimits,
     monitors: AtomicUsize,
+    /// Pauses that began.
+    pauses: AtomicU64,
     pause_until_ms: AtomicI64,
     pause_mode: AtomicU8,
     shutdown: Mutex<Option<ShutdownRequest>>,
@@ -238,13 +272,20 @@ impl Server {
             dirty: AtomicU64::new(0),
             lru_clock: AtomicU32::new(0),
             rates: Rates::default(),
+            pubsub: PubSub::default(),
+            followers: Followers::default(),
+            tracking: Tracking::default(),
+            output_limits: OutputLimits::default(),
             monitors: AtomicUsize::new(0),
+            pauses: AtomicU64::new(0),
             pause_until_ms: AtomicI64::new(0),
             pause_mode: AtomicU8::new(PauseMode::Off as u8),
             shutdown: Mutex::new(None),
             stopping: AtomicBool::new(false),
         };
         server.update_lru_clock();
+        server.output_limits.refresh(&server.config);
+        server.followers.refresh(&server.config);
         server
     }
 
@@ -281,9 +322,16 @@ impl Server {
 
     /// Makes a client's worker look after it.
     pub fn attend(&self, client: &Client) {
-        let worker = &self.workers[client.worker];
-        worker.attention.lock().push(client.id);
-        worker.wake();
+        self.workers[client.worker].tell(&[client.id], true);
+    }
+
+    /// Reads a directive anew that the engine keeps in another form.
+    pub fn directive_changed(&self, name: &str) {
+        match name {
+            "client-output-buffer-limit" => self.output_limits.refresh(&self.config),
+            "notify-keyspace-events" => self.followers.refresh(&self.config),
+            _ => {}
+        }
     }
 
     /// Makes every worker look after all of its clients that were held back.
@@ -308,12 +356,13 @@ impl Server {
 
     /// Sends a line to all monitors.
     pub fn feed_monitors(&self, line: &[u8]) {
+        let (line, mut post) = (Message::from(line), Post::default());
         for client in self.clients.all() {
             if client.figures.monitor.load(Ordering::Relaxed) {
-                client.send(line);
-                self.attend(&client);
+                post.leave(self, &client, &line);
             }
         }
+        post.send(self, None);
     }
 
     /// What is held back at this time.
@@ -339,6 +388,12 @@ impl Server {
         };
         self.pause_until_ms.store(until_ms, Ordering::Relaxed);
         self.pause_mode.store(mode as u8, Ordering::Relaxed);
+        self.pauses.fetch_add(1, Ordering::Release);
+    }
+
+    /// How many pauses there were.
+    pub fn pauses(&self) -> u64 {
+        self.pauses.load(Ordering::Acquire)
     }
 
     /// Ends a pause.

@@ -7,8 +7,10 @@ use ebb_keyspace::Watcher;
 use ebb_resp::Protocol;
 
 use crate::clients::Client;
+use crate::pubsub::Subscriptions;
 use crate::server::Server;
 use crate::table::Command;
+use crate::tracking::OwnTracking;
 
 /// Whether replies are sent (CLIENT REPLY).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,8 +82,16 @@ pub struct Session {
     pub monitor: bool,
     /// Close the connection once the replies are written.
     pub close_after_reply: bool,
+    /// Close the connection without sending the replies: they are more than it may have waiting.
+    pub is_over_output_limit: bool,
     /// The number of the last command, plus one.
     pub last_command: usize,
+    /// SUBSCRIBE and its kin; none if there is no subscription.
+    pub(crate) subscriptions: Option<Box<Subscriptions>>,
+    /// CLIENT TRACKING.
+    pub tracking: Option<Box<OwnTracking>>,
+    /// Messages come to it: after each command they are put behind the reply.
+    pub(crate) receives: bool,
 }
 
 impl Session {
@@ -100,7 +110,11 @@ impl Session {
             no_evict: false,
             monitor: false,
             close_after_reply: false,
+            is_over_output_limit: false,
             last_command: 0,
+            subscriptions: None,
+            tracking: None,
+            receives: false,
         }
     }
 
@@ -118,15 +132,32 @@ impl Session {
         let transaction = self.transaction.as_ref();
         let queued = transaction.map_or(-1, |transaction| transaction.queue.len() as i64);
         let dirty = self.watcher.as_ref().is_some_and(|watcher| watcher.is_dirty());
-        let protocol = if self.protocol == Protocol::Resp3 { 3 } else { 2 };
         figures.last_active_ms.store(now_ms, Ordering::Relaxed);
         figures.db.store(self.db, Ordering::Relaxed);
         figures.multi.store(queued, Ordering::Relaxed);
         figures.multi_mem.store(transaction.map_or(0, |t| t.bytes), Ordering::Relaxed);
         figures.watch.store(self.watched.len(), Ordering::Relaxed);
         figures.dirty.store(dirty, Ordering::Relaxed);
-        figures.protocol.store(protocol, Ordering::Relaxed);
         figures.command.store(self.last_command, Ordering::Relaxed);
+    }
+
+    /// Chooses the protocol; messages that others send come in it from now on.
+    pub fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+        let number = if protocol == Protocol::Resp3 { 3 } else { 2 };
+        self.client.figures.protocol.store(number, Ordering::Relaxed);
+    }
+
+    /// Notes whether messages come to it.
+    pub(crate) fn update_receives(&mut self) {
+        self.receives = self.subscriptions.is_some() || self.tracking.is_some();
+    }
+
+    /// Ends what others do for the client: its connection is closed, or as new again.
+    pub fn let_go(&mut self, server: &Server) {
+        self.set_monitor(server, false);
+        self.unsubscribe_all(server);
+        self.stop_tracking(server);
     }
 
     /// Starts or ends MONITOR's stream to this client.

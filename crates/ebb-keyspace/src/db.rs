@@ -79,6 +79,8 @@ pub struct Db {
     pub(crate) entries: Entries,
     wheel: Wheel,
     pub(crate) counts: Counts,
+    /// The hash of the key that was added last, until somebody asks; 0 if none was.
+    created: u64,
 }
 
 /// What has expired.
@@ -86,8 +88,10 @@ pub struct Db {
 pub enum Expired {
     /// A key.
     Key,
-    /// Some fields of a hash, and the hash if they were the last.
+    /// Some fields of a hash.
     Fields,
+    /// A hash with the last of its fields; told after these.
+    Emptied,
 }
 
 /// What an expiry step met.
@@ -112,6 +116,7 @@ impl Db {
             entries: Entries::new(index, hasher),
             wheel: Wheel::default(),
             counts: Counts::default(),
+            created: 0,
         }
     }
 
@@ -277,9 +282,20 @@ impl Db {
         let mut counts = self.counts;
         counts.add(&entry.as_ref());
         self.entries.insert(hash, entry)?;
+        self.created = hash;
         self.counts = counts;
         self.file(hash, None, deadline);
         Ok(())
+    }
+
+    /// Whether the key with this hash was the last to be added, and nobody has asked yet.
+    #[inline]
+    pub fn take_created(&mut self, hash: u64) -> bool {
+        let created = self.created == hash;
+        if created {
+            self.created = 0;
+        }
+        created
     }
 
     /// Adds an entry under the key it holds, which must be `key`; one that is there is
@@ -435,8 +451,13 @@ impl Db {
             }
             if key_at.is_none_or(|at| at > now_ms) {
                 step.lag_ms = step.lag_ms.max(now_ms - deadline);
-                expired(entry.key(), Expired::Fields);
-                step.examined += self.expire_fields(found, hash, now_ms);
+                let key = entry.key().to_vec();
+                let (fields, gone) = self.expire_fields(found, hash, now_ms);
+                step.examined += fields;
+                expired(&key, Expired::Fields);
+                if gone {
+                    expired(&key, Expired::Emptied);
+                }
                 continue;
             }
             step.lag_ms = step.lag_ms.max(now_ms - deadline);
@@ -449,9 +470,9 @@ impl Db {
         step
     }
 
-    /// Deletes some due fields of a hash, and the hash with the last; answers how many. What is
-    /// left is filed again.
-    fn expire_fields(&mut self, found: Found, hash: u64, now_ms: i64) -> usize {
+    /// Deletes some due fields of a hash, and the hash with the last; answers how many,
+    /// and whether the hash is gone. What is left is filed again.
+    fn expire_fields(&mut self, found: Found, hash: u64, now_ms: i64) -> (usize, bool) {
         const FIELDS_MAX: usize = 32;
         let limits = Limits { entries: usize::MAX, value: usize::MAX };
         let mut fields = HashMut::new(Editor::open(self, found, hash), limits);
@@ -460,11 +481,11 @@ impl Db {
             gone += 1;
         }
         let next = fields.as_ref().next_deadline();
-        fields.into_slot().finish();
+        let emptied = fields.into_slot().finish();
         if let Some(next) = next {
             self.wheel.insert(next, hash);
         }
-        gone
+        (gone, emptied)
     }
 
     /// Empties the database in an instant; what it held is freed by draining the answer.

@@ -122,17 +122,22 @@ impl Shard {
     }
 
     /// Deletes keys of a database that are due, at most `limit` records' worth, and marks
-    /// the transactions that watch them.
-    pub fn expire_step(&mut self, db: usize, now_ms: i64, limit: usize) -> ExpireStep {
+    /// the transactions that watch them. `expired` is told of each.
+    pub fn expire_step(
+        &mut self,
+        db: usize,
+        now_ms: i64,
+        limit: usize,
+        mut expired: impl FnMut(&[u8], Expired),
+    ) -> ExpireStep {
         let watch = &mut self.watch;
         self.dbs[db].expire_step(now_ms, limit, |key, what| {
-            if watch.is_empty() {
-                return;
-            }
             match what {
+                _ if watch.is_empty() => {}
                 Expired::Key => watch.touch_expired(db, key),
-                Expired::Fields => watch.touch(db, key),
+                Expired::Fields | Expired::Emptied => watch.touch(db, key),
             }
+            expired(key, what);
         })
     }
 

@@ -151,7 +151,7 @@ fn run(ops: Vec<Op>, shards: usize) {
             Op::Pass { ms } => {
                 now += i64::from(ms);
                 for shard in 0..keyspace.shards() {
-                    while keyspace.lock(shard).expire_step(0, now, 10).more {}
+                    while keyspace.lock(shard).expire_step(0, now, 10, |_, _| {}).more {}
                 }
                 // The wheel may be late by a tick, never early and never later than that.
                 for (key, (_, deadline)) in &model {

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use ebb_config::{OutputBufferLimit, id};
+use ebb_config::id;
 use ebb_engine::{Batch, Executor, Progress as Ran, Reply, Request, Server, Session, Turn};
 use ebb_heap::ArenaId;
 use ebb_keyspace::Shared;
@@ -17,6 +17,7 @@ use ebb_resp::{Arg, Limits, Progress, ProtocolError, RequestParser};
 
 use crate::output::{Output, is_transient};
 
+mod delivery;
 mod membership;
 mod socket;
 
@@ -315,6 +316,10 @@ impl Connection {
                 let done = count.checked_sub(1).map_or(0, |last| requests[last].end);
                 return end(*at + done, self.send(tools));
             }
+            Ran::Close(_) if self.session.is_over_output_limit => {
+                tools.reply.clear(REPLY_KEEP);
+                return end(input.len(), self.close_over_limit(tools.server));
+            }
             Ran::Close(_) => {
                 self.send(tools);
                 return end(input.len(), self.fate_when_closing());
@@ -522,50 +527,6 @@ impl Connection {
     pub(crate) fn writable(&mut self, server: &'static Server) -> Fate {
         let result = self.output.flush(&mut self.socket);
         self.after_send(server, result)
-    }
-
-    /// Sends bytes that another thread left.
-    pub(crate) fn deliver(&mut self, server: &'static Server, bytes: &[u8]) -> Fate {
-        self.output.push(bytes);
-        self.writable(server)
-    }
-
-    fn after_send(&mut self, server: &'static Server, result: io::Result<usize>) -> Fate {
-        let Ok(sent) = result else { return Fate::Close };
-        server.counters.writes.fetch_add(1, Ordering::Relaxed);
-        server.counters.net_out.fetch_add(sent as u64, Ordering::Relaxed);
-        let figures = &self.session.client.figures;
-        figures.net_out.fetch_add(sent as u64, Ordering::Relaxed);
-        figures.output_bytes.store(self.output.len(), Ordering::Relaxed);
-        figures.output_chunks.store(self.output.chunks(), Ordering::Relaxed);
-        if self.session.close_after_reply && self.output.is_empty() {
-            return Fate::Close;
-        }
-        if !self.output.is_empty() && self.is_over_output_limit(server) {
-            server.counters.output_buffer_limit_disconnections.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(
-                "Client id={} scheduled to be closed ASAP for overcoming of output buffer limits.",
-                self.session.id()
-            );
-            return Fate::Close;
-        }
-        Fate::Wait
-    }
-
-    /// Whether the output that waits is more than the client's class may have.
-    pub(crate) fn is_over_output_limit(&mut self, server: &Server) -> bool {
-        let OutputBufferLimit { hard_bytes, soft_bytes, soft_seconds } =
-            server.config.output_buffer_limits().normal;
-        let bytes = self.output.len() as u64;
-        if hard_bytes != 0 && bytes >= hard_bytes {
-            return true;
-        }
-        if soft_bytes == 0 || bytes < soft_bytes {
-            self.over_soft_limit_since = None;
-            return false;
-        }
-        let since = *self.over_soft_limit_since.get_or_insert_with(Instant::now);
-        since.elapsed().as_secs() >= soft_seconds
     }
 
     /// Gives back room that is not needed now.

@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ebb_config::id;
-use ebb_engine::{Server, unix_ms};
-use ebb_keyspace::Shard;
+use ebb_engine::notify::Effects;
+use ebb_engine::{Event, Server, unix_ms};
+use ebb_keyspace::{Expired, Shard};
 use parking_lot::MutexGuard;
 use rand::Rng;
 
@@ -13,6 +14,8 @@ use rand::Rng;
 const SLICE: Duration = Duration::from_micros(300);
 /// Deadline records between two looks at the clock.
 const RECORDS: usize = 32;
+/// Keys that clients track, forgotten between two measurements because there are too many.
+const FORGET_MAX: usize = 10_000;
 /// Measurements are taken this often.
 const MEASURE: Duration = Duration::from_millis(100);
 /// Expiry that is later than this may use twice its share of a processor.
@@ -25,11 +28,19 @@ pub(crate) struct Maintenance {
     last_totals: [u64; 3],
     /// The share of keys with a deadline that are due.
     stale: f64,
+    /// What expiry tells of.
+    effects: Effects,
 }
 
 impl Maintenance {
     pub(crate) fn new(server: &'static Server) -> Maintenance {
-        Maintenance { server, last_measure: Instant::now(), last_totals: [0; 3], stale: 0.0 }
+        Maintenance {
+            server,
+            last_measure: Instant::now(),
+            last_totals: [0; 3],
+            stale: 0.0,
+            effects: Effects::default(),
+        }
     }
 
     /// Runs until the server stops.
@@ -70,7 +81,7 @@ impl Maintenance {
     }
 
     /// Deletes keys that are due. Answers whether any key has a deadline.
-    fn expire(&self) -> bool {
+    fn expire(&mut self) -> bool {
         let mut volatile = false;
         for number in 0..self.server.keyspace.shards() {
             volatile |= self.expire_shard(number);
@@ -78,7 +89,7 @@ impl Maintenance {
         volatile
     }
 
-    fn expire_shard(&self, number: usize) -> bool {
+    fn expire_shard(&mut self, number: usize) -> bool {
         let counters = &self.server.counters;
         let mut shard = self.server.keyspace.lock(number);
         let volatile = shard.dbs().iter().any(|db| db.counts().is_volatile());
@@ -97,6 +108,7 @@ impl Maintenance {
             counters.expire_lag_ms.store(lag_ms, Ordering::Relaxed);
             // Workers that wait for the lock get it now.
             MutexGuard::unlock_fair(shard);
+            self.effects.finish(self.server, None);
             if !more || self.server.is_stopping() {
                 return true;
             }
@@ -118,13 +130,24 @@ impl Maintenance {
     }
 
     /// Expires for one slice; whether more is due, and how late it was.
-    fn expire_slice(&self, shard: &mut Shard, start: Instant) -> (bool, i64) {
+    fn expire_slice(&mut self, shard: &mut Shard, start: Instant) -> (bool, i64) {
         let now_ms = unix_ms();
         let mut lag_ms = 0;
         let mut more = false;
         for db in 0..self.server.keyspace.databases() {
             loop {
-                let step = shard.expire_step(db, now_ms, RECORDS);
+                let (server, effects) = (self.server, &mut self.effects);
+                let step = shard.expire_step(db, now_ms, RECORDS, |key, what| {
+                    let event = match what {
+                        Expired::Key => Event::expired(),
+                        Expired::Fields => Event::hash("hexpired"),
+                        Expired::Emptied => Event::generic("del"),
+                    };
+                    effects.note(server, db, key, event, true);
+                });
+                if !effects.is_empty() {
+                    effects.publish(server, 0);
+                }
                 let expired = step.expired as u64;
                 if expired > 0 {
                     self.server.counters.expired_keys.fetch_add(expired, Ordering::Relaxed);
@@ -167,6 +190,9 @@ impl Maintenance {
         }
         self.last_totals = totals;
         self.estimate_stale();
+        let post = &mut self.effects.post;
+        server.tracking.shrink(server, FORGET_MAX, &mut rand::rng(), post);
+        self.effects.finish(server, None);
     }
 
     /// Keeps `expired_stale_perc` as Redis does: of keys with a deadline, picked at random, the

@@ -2,17 +2,24 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
+use std::sync::Arc;
 
 use ebb_engine::Reply;
+use ebb_engine::mailbox::Message;
 use ebb_keyspace::Shared;
 
 /// Slices given to one system call.
 const SLICES_MAX: usize = 64;
 
+/// Messages of this many bytes and more are referred to; shorter ones are cheaper to copy than
+/// to hand to the system one by one.
+const MESSAGE_REFERENCE_MIN: usize = 1024;
+
 #[derive(Debug)]
 enum Chunk {
     Bytes(Vec<u8>),
     Shared(Shared),
+    Message(Message),
 }
 
 impl Chunk {
@@ -20,6 +27,7 @@ impl Chunk {
         match self {
             Chunk::Bytes(bytes) => bytes,
             Chunk::Shared(shared) => shared,
+            Chunk::Message(message) => message,
         }
     }
 }
@@ -87,6 +95,43 @@ impl Output {
             return;
         }
         self.chunks.push_back(Chunk::Bytes(bytes.to_vec()));
+    }
+
+    /// Adds a message, by reference if that is cheaper.
+    fn push_message(&mut self, message: &Message) {
+        if message.len() < MESSAGE_REFERENCE_MIN {
+            self.push(message);
+        } else {
+            self.bytes += message.len();
+            self.chunks.push_back(Chunk::Message(Arc::clone(message)));
+        }
+    }
+
+    /// Sends messages, as far as the socket takes them; the rest waits. Answers bytes sent.
+    pub(crate) fn send_messages(
+        &mut self,
+        socket: &mut impl Write,
+        messages: &[Message],
+    ) -> io::Result<usize> {
+        if let [message] = messages
+            && self.is_empty()
+        {
+            // Most often there is just one, and the socket takes it.
+            let sent = match socket.write(message) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(sent) => sent,
+                Err(error) if is_transient(&error) => 0,
+                Err(error) => return Err(error),
+            };
+            if sent == message.len() {
+                return Ok(sent);
+            }
+            self.push_message(message);
+            self.advance(sent);
+            return Ok(sent);
+        }
+        messages.iter().for_each(|message| self.push_message(message));
+        self.flush(socket)
     }
 
     /// Adds a reply from its byte `from` on.
@@ -241,5 +286,28 @@ mod tests {
             assert!(slow.got == expected, "step {step}");
         }
         assert_eq!(large.reference_count(), 1);
+    }
+
+    #[test]
+    fn messages_arrive_once_and_in_order_and_are_shared() {
+        let large: Message = vec![b'x'; 5000].into();
+        let small: Message = b"small"[..].into();
+        for step in [1, 7, 1000, 100_000] {
+            let (mut output, mut expected) = (Output::default(), Vec::new());
+            let mut slow = Slow { got: Vec::new(), step, calls: 0 };
+            for batch in [vec![&small], vec![&large], vec![&small, &large, &small, &small]] {
+                let batch: Vec<Message> = batch.into_iter().cloned().collect();
+                expected.extend(batch.concat());
+                output.send_messages(&mut slow, &batch).unwrap();
+                assert_eq!(slow.got.len() + output.len(), expected.len());
+            }
+            while !output.is_empty() {
+                output.flush(&mut slow).unwrap();
+            }
+            assert!(slow.got == expected, "step {step}");
+        }
+        let mut output = Output::default();
+        output.push_message(&large);
+        assert_eq!(Arc::strong_count(&large), 2);
     }
 }

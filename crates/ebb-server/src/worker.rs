@@ -10,7 +10,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use ebb_config::id;
-use ebb_engine::{Executor, Peer, Progress, Reply, Request, Server, Session, transaction, unix_ms};
+use ebb_engine::mailbox::Message;
+use ebb_engine::{
+    Executor, PauseMode, Peer, Progress, Reply, Request, Server, Session, transaction, unix_ms,
+};
 use ebb_heap::ArenaId;
 use mio::event::{Event, Source};
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -79,6 +82,10 @@ pub(crate) struct Worker {
     /// Connections that have more to do without another event.
     again: Vec<usize>,
     listeners: Vec<Listener>,
+    /// Room for messages on their way from a mailbox, empty in between.
+    messages: Vec<Message>,
+    /// The pauses that are over here.
+    pauses: u64,
 }
 
 impl Worker {
@@ -109,6 +116,8 @@ impl Worker {
             by_id: HashMap::new(),
             again: Vec::new(),
             listeners: Vec::new(),
+            messages: Vec::new(),
+            pauses: 0,
         };
         worker.listen(listeners)?;
         Ok(worker)
@@ -132,7 +141,8 @@ impl Worker {
         let mut events = Events::with_capacity(1024);
         let mut last_tick = Instant::now();
         while !self.server.is_stopping() {
-            let timeout = if self.again.is_empty() { TICK } else { Duration::ZERO };
+            let is_busy = !self.again.is_empty() || self.server.workers[self.number].is_told();
+            let timeout = if is_busy { Duration::ZERO } else { TICK };
             match self.poll.poll(&mut events, Some(timeout)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -146,9 +156,11 @@ impl Worker {
             for event in &events {
                 match event.token() {
                     WAKER => {
-                        // It looks for connections that may be in the group.
+                        // They look for connections that may be in the group.
                         self.run_group();
+                        self.take_arrivals();
                         self.attend();
+                        self.end_pauses();
                     }
                     Token(at) if at >= LISTENERS => self.accept(at - LISTENERS),
                     Token(at) => self.serve(at, event),
@@ -157,6 +169,10 @@ impl Worker {
             self.run_group();
             for at in again {
                 self.go_on(at);
+            }
+            if self.server.workers[self.number].is_told() {
+                // Commands that ran here left messages for clients of this worker.
+                self.attend();
             }
             if last_tick.elapsed() >= TICK {
                 last_tick = Instant::now();
@@ -320,7 +336,7 @@ impl Worker {
         // The socket is closed in any case.
         let _ = self.poll.registry().deregister(source);
         transaction::forget_watches(&mut connection.session, &self.server.keyspace);
-        connection.session.set_monitor(self.server, false);
+        connection.session.let_go(self.server);
         self.server.clients.remove(connection.session.id());
         self.by_id.remove(&connection.session.id());
         self.vacant.push(at);
@@ -416,8 +432,8 @@ impl Worker {
         self.connections[at] = Some(Box::new(Connection::new(socket, session)));
     }
 
-    /// Does what other threads asked for.
-    fn attend(&mut self) {
+    /// Takes in connections and listening sockets that other threads left.
+    fn take_arrivals(&mut self) {
         let arrivals = std::mem::take(&mut *inbox(self.number).arrivals.lock());
         arrivals.into_iter().for_each(|arrival| self.adopt(arrival));
         let listeners = inbox(self.number).listeners.lock().take();
@@ -427,23 +443,34 @@ impl Worker {
                 tracing::warn!("Cannot listen on the new sockets: {error}");
             }
         }
+    }
+
+    /// Looks after clients to which others sent something, or whom they want to be closed.
+    fn attend(&mut self) {
+        let mut messages = std::mem::take(&mut self.messages);
         for client in self.server.workers[self.number].take_attention() {
             let Some(&at) = self.by_id.get(&client) else { continue };
             let server = self.server;
             let fate = self.with(at, |connection, _| {
-                let client = &connection.session.client;
-                if client.is_killed() {
+                if connection.session.client.is_killed() {
                     return Fate::Close;
                 }
-                let bytes = client.take_inbox();
-                connection.deliver(server, &bytes)
+                connection.deliver(server, &mut messages)
             });
             self.settle(at, fate);
         }
-        self.end_pauses();
+        self.messages = messages;
     }
 
+    /// Goes on with what was held back, if there was a pause since the last look.
     fn end_pauses(&mut self) {
+        let pauses = self.server.pauses();
+        if self.pauses == pauses {
+            return;
+        }
+        if self.server.paused(unix_ms()) == PauseMode::Off {
+            self.pauses = pauses;
+        }
         for at in 0..self.connections.len() {
             if self.connections[at].as_ref().is_some_and(|connection| connection.paused) {
                 self.go_on(at);
@@ -464,11 +491,15 @@ impl Worker {
             if idle_ms > 2000 {
                 connection.trim();
             }
-            let timed_out = timeout_ms > 0 && idle_ms > timeout_ms && !connection.session.monitor;
+            let listens = connection.session.monitor || connection.session.is_subscribed();
+            let timed_out = timeout_ms > 0 && idle_ms > timeout_ms && !listens;
             let too_much =
                 !connection.output.is_empty() && connection.is_over_output_limit(self.server);
             if timed_out {
                 tracing::debug!("Closing idle client");
+            }
+            if too_much {
+                connection.close_over_limit(self.server);
             }
             if timed_out || too_much {
                 self.close(at);

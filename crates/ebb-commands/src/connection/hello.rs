@@ -87,7 +87,7 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
         set_name(ctx, name);
     }
     if let Some(protocol) = protocol {
-        ctx.session.protocol = protocol;
+        ctx.session.set_protocol(protocol);
         ctx.reply.set_protocol(protocol);
     }
     describe(ctx);

@@ -10,6 +10,8 @@ mod ping;
 mod reset;
 mod select;
 
+pub use client::describe;
+
 /// The group's commands.
 pub const COMMANDS: &[&CommandSpec] = &[
     &auth::AUTH,

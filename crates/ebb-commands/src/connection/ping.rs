@@ -17,6 +17,13 @@ pub(super) static SPEC: CommandSpec = CommandSpec {
 };
 
 fn run(ctx: &mut Context<'_>) -> CommandResult {
+    if ctx.session.is_subscribed() && !ctx.reply.is_resp3() && ctx.args.len() <= 2 {
+        // Between messages, the answer looks like one.
+        ctx.reply.array(2);
+        ctx.reply.bulk(b"pong");
+        ctx.reply.bulk(ctx.args.get(1).copied().unwrap_or_default());
+        return Ok(());
+    }
     match ctx.args {
         [_] => ctx.reply.simple("PONG"),
         [_, message] => ctx.reply.bulk(message),

@@ -48,9 +48,9 @@ fn reset(ctx: &mut Context<'_>) -> CommandResult {
     ctx.session.transaction = None;
     transaction::unwatch(ctx.session, ctx.locks);
     let session = &mut *ctx.session;
-    session.set_monitor(ctx.server, false);
+    session.let_go(ctx.server);
     session.db = 0;
-    session.protocol = Protocol::Resp2;
+    session.set_protocol(Protocol::Resp2);
     session.reply_mode = ReplyMode::On;
     session.no_touch = false;
     session.no_evict = false;

@@ -35,6 +35,7 @@ fn flushall(ctx: &mut Context<'_>) -> CommandResult {
     }
     // The command counts as a change even if there was no key.
     ctx.journal.dirty += 1;
+    ctx.flushed();
     ctx.reply.ok();
     Ok(())
 }
@@ -65,6 +66,7 @@ pub(super) static FLUSHDB: CommandSpec = CommandSpec {
 fn flushdb(ctx: &mut Context<'_>) -> CommandResult {
     check_mode(ctx)?;
     empty(ctx, ctx.session.db);
+    ctx.flushed();
     ctx.reply.ok();
     Ok(())
 }

@@ -331,7 +331,12 @@ mod tests {
         client.say("HPEXPIRE h 1 FIELDS 2 a b");
         std::thread::sleep(std::time::Duration::from_millis(5));
         for shard in 0..client.server.keyspace.shards() {
-            client.server.keyspace.lock(shard).expire_step(0, ebb_engine::unix_ms(), 100);
+            client.server.keyspace.lock(shard).expire_step(
+                0,
+                ebb_engine::unix_ms(),
+                100,
+                |_, _| {},
+            );
         }
         assert_eq!(client.say("EXISTS h"), ":0\r\n");
     }

@@ -81,8 +81,10 @@ fn set(ctx: &mut Context<'_>) -> CommandResult {
     let pairs: Vec<(&[u8], &[u8])> =
         ctx.args[2..].chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
     let server = ctx.server;
-    let mut apply =
-        |_: &Config, changed: Id| (server.host.apply)(server, changed.name()).map_err(Reason::new);
+    let mut apply = |_: &Config, changed: Id| {
+        server.directive_changed(changed.name());
+        (server.host.apply)(server, changed.name()).map_err(Reason::new)
+    };
     server
         .config
         .set(&pairs, ctx.session.is_local(), &mut apply)

@@ -32,10 +32,10 @@ group! { after memory::END;
         sized("stream-node-max-bytes", "4096", Memory, 0, LONG_MAX).tunes("streams");
     STREAM_NODE_MAX_ENTRIES: u64 = number("stream-node-max-entries", "100", 0, LONG_MAX).tunes("streams");
     NOTIFY_KEYSPACE_EVENTS: Arc<str> =
-        special("notify-keyspace-events", "", special::keyspace_events).off("", "no keyspace events");
+        special("notify-keyspace-events", "", special::keyspace_events);
     BUSY_REPLY_THRESHOLD: u64 = number("busy-reply-threshold", "5000", 0, LONG_MAX)
         .alias(&["lua-time-limit"])
         .tunes("scripts");
     TRACKING_TABLE_MAX_KEYS: u64 =
-        number("tracking-table-max-keys", "1000000", 0, LONG_MAX).tunes("client-side caching");
+        number("tracking-table-max-keys", "1000000", 0, LONG_MAX);
 }

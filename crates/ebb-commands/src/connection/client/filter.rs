@@ -31,6 +31,7 @@ enum Test {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
     Normal,
+    Pubsub,
     Other,
 }
 
@@ -141,7 +142,10 @@ impl Test {
         let names = || client.names.lock().clone();
         match self {
             Test::Id(ids) => ids.contains(&client.id),
-            Test::Type(class) => *class == Class::Normal,
+            Test::Type(class) => match client.is_subscribed() {
+                true => *class == Class::Pubsub,
+                false => *class == Class::Normal,
+            },
             Test::User(user) => names().user == *user,
             Test::Address(address) => client.address == *address,
             Test::LocalAddress(address) => client.local_address == *address,
@@ -165,7 +169,8 @@ impl Test {
 fn parse_class(value: &[u8]) -> Result<Class, CommandError> {
     match value.to_ascii_lowercase().as_slice() {
         b"normal" => Ok(Class::Normal),
-        b"master" | b"primary" | b"slave" | b"replica" | b"pubsub" => Ok(Class::Other),
+        b"pubsub" => Ok(Class::Pubsub),
+        b"master" | b"primary" | b"slave" | b"replica" => Ok(Class::Other),
         _ => Err(CommandError::new(format!("ERR Unknown client type '{}'", text(value)))),
     }
 }

@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
 use ebb_engine::{
-    Argument, Client, CommandError, CommandResult, CommandSpec, Context, Flags, Group, unix_ms,
+    Argument, Client, CommandError, CommandResult, CommandSpec, Context, Flags, Group, Server,
+    unix_ms,
 };
 
 use super::filter::Filter;
@@ -46,7 +47,7 @@ pub(super) const INFO: CommandSpec = CommandSpec {
 fn info(ctx: &mut Context<'_>) -> CommandResult {
     publish(ctx);
     let mut text = String::new();
-    describe(ctx, &ctx.session.client, &mut text);
+    describe(ctx.server, &ctx.session.client, &mut text);
     ctx.reply.verbatim(*b"txt", &text);
     Ok(())
 }
@@ -89,7 +90,7 @@ fn list(ctx: &mut Context<'_>) -> CommandResult {
     for client in ctx.server.clients.all() {
         let is_me = client.id == ctx.session.id();
         if filter.passes(&client, ctx.now_ms) && !(is_me && filter.skip_me) {
-            describe(ctx, &client, &mut text);
+            describe(ctx.server, &client, &mut text);
         }
     }
     ctx.reply.verbatim(*b"txt", &text);
@@ -168,11 +169,16 @@ fn kill(ctx: &mut Context<'_>) -> CommandResult {
 /// The letters of a client's state.
 pub(super) fn flags_of(client: &Client) -> String {
     let figures = &client.figures;
+    let tracking = *client.tracking.lock();
     let is = |flag: &std::sync::atomic::AtomicBool| flag.load(Ordering::Relaxed);
     let letters = [
         (is(&figures.monitor), 'O'),
+        (client.is_subscribed(), 'P'),
         (figures.multi.load(Ordering::Relaxed) >= 0, 'x'),
         (is(&figures.paused), 'b'),
+        (tracking.is_some(), 't'),
+        (tracking.is_some_and(|mode| mode.broken), 'R'),
+        (tracking.is_some_and(|mode| mode.bcast), 'B'),
         (is(&figures.dirty), 'd'),
         (is(&figures.closing), 'c'),
         (client.is_unix, 'U'),
@@ -184,29 +190,30 @@ pub(super) fn flags_of(client: &Client) -> String {
 }
 
 /// Appends a line on a client.
-fn describe(ctx: &Context<'_>, client: &Client, text: &mut String) {
+pub fn describe(server: &Server, client: &Client, text: &mut String) {
     let figures = &client.figures;
     let count = |figure: &std::sync::atomic::AtomicUsize| figure.load(Ordering::Relaxed);
-    let now_ms = unix_ms().max(ctx.now_ms);
+    let now_ms = unix_ms();
     let seconds_since = |ms: i64| (now_ms - ms).max(0) / 1000;
     let command = match count(&figures.command).checked_sub(1) {
-        Some(number) => ctx.server.commands.all()[number].name,
+        Some(number) => server.commands.all()[number].name,
         None => "NULL",
     };
     let names = client.names.lock().clone();
     let (query, free) = (count(&figures.query_buffer), count(&figures.query_buffer_free));
     let (argv, multi) = (count(&figures.argv_mem), count(&figures.multi_mem));
-    let output = count(&figures.output_bytes);
+    let output = count(&figures.output_bytes) + client.inbox_bytes();
+    let redirect = client.tracking.lock().map_or(-1, |mode| mode.redirect as i64);
     let total =
         size_of::<Client>() + client.address.len() * 2 + query + free + argv + multi + output;
     let events = if output > 0 { "rw" } else { "r" };
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} \
          multi={} qbuf={query} qbuf-free={free} argv-mem={argv} multi-mem={multi} rbs=0 rbp=0 \
          obl=0 oll={} omem={output} tot-mem={total} events={events} cmd={command} user={} \
-         redir=-1 resp={} lib-name={} lib-ver={} watch={} tot-net-in={} tot-net-out={} \
+         redir={redirect} resp={} lib-name={} lib-ver={} watch={} tot-net-in={} tot-net-out={} \
          tot-cmds={} io-thread={}",
         client.id,
         client.address,
@@ -217,6 +224,9 @@ fn describe(ctx: &Context<'_>, client: &Client, text: &mut String) {
         seconds_since(figures.last_active_ms.load(Ordering::Relaxed)),
         flags_of(client),
         count(&figures.db),
+        count(&figures.channels),
+        count(&figures.patterns),
+        count(&figures.shard_channels),
         figures.multi.load(Ordering::Relaxed),
         count(&figures.output_chunks),
         names.user,

@@ -9,7 +9,9 @@ mod list;
 mod modes;
 mod name;
 mod pause;
+mod tracking;
 
+pub use list::describe;
 pub(super) use name::{check_name, set_name};
 
 pub(super) static CLIENT: CommandSpec = CommandSpec {
@@ -19,7 +21,9 @@ pub(super) static CLIENT: CommandSpec = CommandSpec {
     group: Group::Connection,
     arity: -2,
     subcommands: &[
+        tracking::CACHING,
         name::GETNAME,
+        tracking::GETREDIR,
         HELP,
         list::ID,
         list::INFO,
@@ -31,6 +35,8 @@ pub(super) static CLIENT: CommandSpec = CommandSpec {
         modes::REPLY,
         name::SETINFO,
         name::SETNAME,
+        tracking::TRACKING,
+        tracking::TRACKINGINFO,
         pause::UNBLOCK,
         pause::UNPAUSE,
     ],

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use ebb_config::id;
+use ebb_engine::pubsub::Kind;
 use ebb_engine::stats::{CommandTotals, merged_totals};
 use ebb_engine::{Command, Context, Server};
 
@@ -25,8 +26,8 @@ pub(super) fn clients(ctx: &mut Context<'_>, text: &mut Text) {
     // Nothing blocks yet but CLIENT PAUSE.
     let paused = clients.iter().filter(|c| c.figures.paused.load(Ordering::Relaxed)).count();
     text.field("blocked_clients", paused);
-    text.field("tracking_clients", 0);
-    text.field("pubsub_clients", 0);
+    text.field("tracking_clients", ctx.server.tracking.clients());
+    text.field("pubsub_clients", clients.iter().filter(|c| c.is_subscribed()).count());
     text.field("watching_clients", watching);
     text.field("clients_in_timeout_table", 0);
     text.field("total_watched_keys", watched);
@@ -66,9 +67,10 @@ pub(super) fn stats(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("current_eviction_exceeded_time", 0);
     text.field("keyspace_hits", read(&counters.keyspace_hits) + ctx.journal.hits);
     text.field("keyspace_misses", read(&counters.keyspace_misses) + ctx.journal.misses);
-    text.field("pubsub_channels", 0);
-    text.field("pubsub_patterns", 0);
-    text.field("pubsubshard_channels", 0);
+    let pubsub = &ctx.server.pubsub;
+    text.field("pubsub_channels", pubsub.channel_count(Kind::Channel));
+    text.field("pubsub_patterns", pubsub.pattern_count());
+    text.field("pubsubshard_channels", pubsub.channel_count(Kind::Shard));
     text.field("latest_fork_usec", 0);
     text.field("total_forks", 0);
     text.field("migrate_cached_sockets", 0);
@@ -79,9 +81,9 @@ pub(super) fn stats(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("active_defrag_key_misses", 0);
     text.field("total_active_defrag_time", 0);
     text.field("current_active_defrag_time", 0);
-    text.field("tracking_total_keys", 0);
-    text.field("tracking_total_items", 0);
-    text.field("tracking_total_prefixes", 0);
+    text.field("tracking_total_keys", ctx.server.tracking.keys());
+    text.field("tracking_total_items", ctx.server.tracking.items());
+    text.field("tracking_total_prefixes", ctx.server.tracking.prefixes());
     text.field("unexpected_error_replies", 0);
     text.field("total_error_replies", read(&counters.error_replies));
     text.field("dump_payload_sanitizations", 0);
