@@ -1,6 +1,7 @@
 //! Deadlines as arguments: EX, PX, EXAT and PXAT, and the checks that all commands share.
 
 use ebb_engine::{Argument, ArgumentKind, CommandError, Context};
+use ebb_types::float::parse_f64;
 use ebb_types::number::parse_i64;
 
 /// How a time is given.
@@ -58,3 +59,24 @@ pub(crate) const OPTIONS: [Argument; 4] = [
     Argument::new("unix-time-seconds", ArgumentKind::UnixTime).after("EXAT"),
     Argument::new("unix-time-milliseconds", ArgumentKind::UnixTime).after("PXAT"),
 ];
+
+/// When a command that waits gives up: its timeout, an argument in seconds, of which 0 means
+/// never.
+pub(crate) fn timeout(ctx: &Context<'_>, at: usize) -> Result<Option<i64>, CommandError> {
+    let invalid = || CommandError::new("ERR timeout is not a float or out of range");
+    let seconds = parse_f64(ctx.arg(at)).ok_or_else(invalid)?;
+    let ms = (seconds * 1000.0).ceil();
+    if ms > i64::MAX as f64 {
+        return Err(CommandError::new("ERR timeout is out of range"));
+    }
+    if ms < 0.0 {
+        return Err(CommandError::new("ERR timeout is negative"));
+    }
+    match ms as i64 {
+        0 => Ok(None),
+        ms => {
+            let deadline = ctx.now_ms.checked_add(ms);
+            deadline.map(Some).ok_or(CommandError::new("ERR timeout is out of range"))
+        }
+    }
+}

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize
 
 use parking_lot::Mutex;
 
+use crate::blocking::Blocked;
 use crate::mailbox::Mailbox;
 use crate::tracking::TrackingMode;
 
@@ -104,9 +105,27 @@ pub struct Client {
     pub tracking: Mutex<Option<TrackingMode>>,
     killed: AtomicBool,
     pub(crate) mailbox: Mutex<Mailbox>,
+    /// The command that it waits in.
+    pub(crate) blocked: Mutex<Option<Arc<Blocked>>>,
 }
 
 impl Client {
+    /// Whether it waits in a command.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.lock().as_ref().is_some_and(|blocked| !blocked.is_over())
+    }
+
+    /// Whether it waits in a command until some time.
+    pub fn has_deadline(&self) -> bool {
+        let blocked = self.blocked.lock();
+        blocked.as_ref().is_some_and(|b| b.deadline_ms.is_some() && !b.is_over())
+    }
+
+    /// Forgets the wait that is over.
+    pub fn clear_blocked(&self) {
+        *self.blocked.lock() = None;
+    }
+
     /// Asks its worker to close it; see [`crate::Server::attend`].
     pub fn kill(&self) {
         self.killed.store(true, Ordering::Release);
@@ -157,6 +176,7 @@ impl Clients {
             killed: AtomicBool::new(false),
             tracking: Mutex::default(),
             mailbox: Mutex::default(),
+            blocked: Mutex::default(),
         });
         client.figures.last_active_ms.store(now_ms, Ordering::Relaxed);
         client.figures.multi.store(-1, Ordering::Relaxed);

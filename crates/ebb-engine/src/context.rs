@@ -323,6 +323,10 @@ impl<'a> Context<'a> {
         if !shard.watch.is_empty() {
             shard.watch.touch(db, key.bytes());
         }
+        if !shard.wait.is_empty() {
+            self.note_ready(db, key);
+        }
+        let shard = self.locks.shard_of(key);
         if shard.db(db).take_created(key.hash()) {
             self.journal.tell(self.server, db, key.bytes(), Event::new_key(), false);
         }

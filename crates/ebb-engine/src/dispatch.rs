@@ -10,6 +10,7 @@ use ebb_resp::Protocol;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
+use crate::blocking;
 use crate::call::{self, Recorder};
 use crate::error::{CommandError, quote};
 use crate::journal::Journal;
@@ -74,15 +75,17 @@ pub enum Progress {
     Done,
     /// So many were; the next one waits for the end of CLIENT PAUSE.
     Paused(usize),
+    /// So many were; the last one waits for its answer, and the next ones with it.
+    Blocked(usize),
     /// So many were; the connection closes.
     Close(usize),
 }
 
 /// Runs batches, one worker's.
 pub struct Executor {
-    server: &'static Server,
-    worker: usize,
-    journal: Journal,
+    pub(crate) server: &'static Server,
+    pub(crate) worker: usize,
+    pub(crate) journal: Journal,
     random: SmallRng,
     recorder: Recorder,
     now_ms: i64,
@@ -156,6 +159,8 @@ impl Executor {
                     session.is_over_output_limit = reply.len() >= reply_limit;
                     if session.close_after_reply || session.is_over_output_limit {
                         *progress = Progress::Close(index + 1);
+                    } else if session.blocked.is_some() {
+                        *progress = Progress::Blocked(index + 1);
                     }
                 }
                 if *progress != Progress::Done {
@@ -167,6 +172,21 @@ impl Executor {
         drop(locks);
         self.journal.effects.finish(self.server, Some(self.worker));
         self.recorder.finish(&mut self.journal);
+    }
+
+    /// Runs a command again that waits, under the locks of its keys.
+    pub(crate) fn retry(
+        &mut self,
+        command: &'static Command,
+        args: &[&[u8]],
+        session: &mut Session,
+        locks: &mut Locks<'static>,
+        reply: &mut Reply,
+    ) {
+        let now_ms = self.now_ms;
+        let call = call::Call { command, args, shared_args: &[], hashed: None, bytes: 0, now_ms };
+        let Executor { server, journal, random, recorder, .. } = self;
+        call::run(server, call, session, locks, journal, random, recorder, reply);
     }
 
     /// Hashes the command's key.
@@ -332,6 +352,9 @@ impl Run<'_, '_> {
             mailbox::deliver(self.session, reply);
         }
         self.answer_if_wanted(prepared, reply);
+        if !self.executor.journal.ready.is_empty() {
+            blocking::serve(self.executor, self.locks);
+        }
         if self.session.receives {
             tracking::end_request(self.session, &prepared.resolved);
             mailbox::deliver(self.session, reply);
@@ -378,6 +401,7 @@ impl Run<'_, '_> {
             return;
         }
         self.hold(command, prepared.hashed);
+        self.session.may_block = command.spec.flags.has(Flags::BLOCKING);
         self.call(command, prepared.hashed, reply);
     }
 
@@ -432,6 +456,7 @@ impl Run<'_, '_> {
         }
         let Executor { server, journal, random, recorder, .. } = &mut *self.executor;
         recorder.start();
+        self.session.may_block = false;
         let verdict = transaction::verdict(self.session, transaction, self.locks, self.now_ms);
         transaction::unwatch(self.session, self.locks);
         let failed = match verdict {

@@ -5,6 +5,7 @@
 //! notifications, client tracking) subscribes through a [`Sink`]; without one, a change
 //! costs an addition.
 
+use crate::blocking::Ready;
 use crate::notify::Effects;
 
 /// The class of a keyspace event, as `notify-keyspace-events` selects them.
@@ -119,6 +120,8 @@ pub struct Journal {
     pub misses: u64,
     /// Keys that had expired when they were looked up.
     pub expired: u64,
+    /// Changed keys that somebody waits for.
+    pub(crate) ready: Ready,
     /// For notifications and client tracking.
     pub effects: Effects,
     sinks: Vec<Box<dyn Sink>>,

@@ -12,7 +12,8 @@
 /// The version of Redis whose commands and replies Ebb has, as clients ask for it.
 pub const REDIS_VERSION: &str = "7.2.4";
 
-pub mod call;
+pub mod blocking;
+mod call;
 pub mod clients;
 pub mod collections;
 mod context;

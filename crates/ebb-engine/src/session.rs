@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use ebb_keyspace::Watcher;
 use ebb_resp::Protocol;
 
+use crate::blocking::Blocked;
 use crate::clients::Client;
 use crate::pubsub::Subscriptions;
 use crate::server::Server;
@@ -90,6 +91,14 @@ pub struct Session {
     pub(crate) subscriptions: Option<Box<Subscriptions>>,
     /// CLIENT TRACKING.
     pub tracking: Option<Box<OwnTracking>>,
+    /// The command that runs may wait.
+    pub(crate) may_block: bool,
+    /// It stands for a client that waits, while its command runs again.
+    pub(crate) is_retry: bool,
+    /// The command that runs again found nothing once more.
+    pub(crate) would_block: bool,
+    /// The command that the client waits in.
+    pub blocked: Option<Arc<Blocked>>,
     /// Messages come to it: after each command they are put behind the reply.
     pub(crate) receives: bool,
 }
@@ -112,6 +121,10 @@ impl Session {
             close_after_reply: false,
             is_over_output_limit: false,
             last_command: 0,
+            may_block: false,
+            is_retry: false,
+            would_block: false,
+            blocked: None,
             subscriptions: None,
             tracking: None,
             receives: false,

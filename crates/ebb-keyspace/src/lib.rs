@@ -14,6 +14,7 @@ mod editor;
 mod entries;
 pub mod entry;
 pub mod lazyfree;
+pub mod wait;
 pub mod watch;
 pub mod wheel;
 
@@ -28,6 +29,7 @@ pub use ebb_heap::{OutOfMemory, Shared};
 pub use ebb_table::{Found, POSITION_BITS};
 pub use editor::Editor;
 pub use entry::{Entry, EntryMut, EntryRef, StringRef, StringValue, Type, ValueRef};
+pub use wait::WaitTable;
 pub use watch::{Presence, WatchTable, Watcher};
 
 /// Bytes of the index that a key takes, rounded up.
@@ -88,6 +90,8 @@ pub struct Shard {
     dbs: Box<[Db]>,
     /// Who watches keys here.
     pub watch: WatchTable,
+    /// Who waits for keys here.
+    pub wait: WaitTable,
 }
 
 impl Shard {
@@ -164,7 +168,13 @@ impl Keyspace {
         let arenas: Box<[_]> = (0..shards).map(|_| (ArenaId::new(), ArenaId::new())).collect();
         let shard = |&(data, index): &(ArenaId, ArenaId)| {
             let dbs = (0..databases).map(|_| Db::new(data, index, hasher.clone())).collect();
-            Mutex::new(Shard { data, clock: 0, dbs, watch: WatchTable::default() })
+            Mutex::new(Shard {
+                data,
+                clock: 0,
+                dbs,
+                watch: WatchTable::default(),
+                wait: WaitTable::default(),
+            })
         };
         let shards = arenas.iter().map(shard).collect();
         Keyspace { shards, arenas, hasher, databases, trash: Mutex::default() }

@@ -20,6 +20,7 @@ use crate::output::{Output, is_transient};
 mod delivery;
 mod membership;
 mod socket;
+mod waiting;
 
 pub(crate) use membership::Joined;
 pub(crate) use socket::Socket;
@@ -87,6 +88,8 @@ pub(crate) struct Connection {
     pub(crate) peer_ended: bool,
     /// Held back by CLIENT PAUSE.
     pub(crate) paused: bool,
+    /// Waits in a command.
+    pub(crate) blocked: bool,
     over_soft_limit_since: Option<Instant>,
 }
 
@@ -127,6 +130,7 @@ impl Connection {
             watches_writable: false,
             peer_ended: false,
             paused: false,
+            blocked: false,
             over_soft_limit_since: None,
         }
     }
@@ -148,6 +152,9 @@ impl Connection {
     pub(crate) fn readable(&mut self, tools: &mut Tools<'_>) -> Fate {
         if self.paused {
             return Fate::Wait;
+        }
+        if self.blocked {
+            return self.read_ahead(tools);
         }
         match self.read(tools) {
             Ok(fate) => fate,
@@ -263,8 +270,12 @@ impl Connection {
         let mut at = 0;
         if let Some(held) = self.held.take() {
             at = held.end;
-            if let Ran::Paused(_) = self.run(tools, input, &[held]) {
-                return Consumed { upto: 0, cut: 0..0, fate: Fate::Wait };
+            match self.run(tools, input, &[held]) {
+                Ran::Paused(_) => return Consumed { upto: 0, cut: 0..0, fate: Fate::Wait },
+                Ran::Blocked(_) => {
+                    return Consumed { upto: at, cut: at..at, fate: self.send(tools) };
+                }
+                Ran::Done | Ran::Close(_) => {}
             }
         }
         self.go_through(tools, input, at)
@@ -312,7 +323,7 @@ impl Connection {
         let end = |upto, fate| Some(Consumed { upto, cut: upto..upto, fate });
         match ran {
             Ran::Done => {}
-            Ran::Paused(count) => {
+            Ran::Paused(count) | Ran::Blocked(count) => {
                 let done = count.checked_sub(1).map_or(0, |last| requests[last].end);
                 return end(*at + done, self.send(tools));
             }
@@ -422,7 +433,7 @@ impl Connection {
         tools.executor.run(std::slice::from_mut(&mut turn), &batch);
         let ran = turn.progress;
         drop((args, shared));
-        if !matches!(ran, Ran::Paused(_)) {
+        if !matches!(ran, Ran::Paused(_) | Ran::Blocked(_)) {
             self.args.drain(..whole);
             self.externals.clear();
             self.external_bytes = 0;
@@ -436,6 +447,15 @@ impl Connection {
         match ran {
             Ran::Paused(count) => {
                 self.hold_back(requests[count]);
+                self.update_figures(count, now_ms);
+            }
+            Ran::Blocked(count) => {
+                // What comes after the command is parsed when the wait is over.
+                self.blocked = true;
+                self.parser.reset();
+                self.args.clear();
+                self.externals.clear();
+                self.external_bytes = 0;
                 self.update_figures(count, now_ms);
             }
             Ran::Done | Ran::Close(_) => {
@@ -494,7 +514,7 @@ impl Connection {
             self.paused = false;
             self.session.client.figures.paused.store(false, Ordering::Relaxed);
         }
-        if self.filling.is_none() && !self.pending.is_empty() {
+        if self.filling.is_none() && !self.pending.is_empty() && !self.blocked {
             match self.run_pending(tools) {
                 Fate::Wait => {}
                 fate => return fate,

@@ -2,7 +2,7 @@
 //!
 //! The first worker also accepts, and hands connections out to the one that has fewest.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
@@ -79,6 +79,8 @@ pub(crate) struct Worker {
     connections: Vec<Option<Box<Connection>>>,
     vacant: Vec<usize>,
     by_id: HashMap<u64, usize>,
+    /// When clients that wait in a command give up: milliseconds since 1970, and the client.
+    deadlines: BTreeSet<(i64, u64)>,
     /// Connections that have more to do without another event.
     again: Vec<usize>,
     listeners: Vec<Listener>,
@@ -118,6 +120,7 @@ impl Worker {
             listeners: Vec::new(),
             messages: Vec::new(),
             pauses: 0,
+            deadlines: BTreeSet::new(),
         };
         worker.listen(listeners)?;
         Ok(worker)
@@ -142,7 +145,7 @@ impl Worker {
         let mut last_tick = Instant::now();
         while !self.server.is_stopping() {
             let is_busy = !self.again.is_empty() || self.server.workers[self.number].is_told();
-            let timeout = if is_busy { Duration::ZERO } else { TICK };
+            let timeout = if is_busy { Duration::ZERO } else { self.sleep() };
             match self.poll.poll(&mut events, Some(timeout)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -173,6 +176,9 @@ impl Worker {
             if self.server.workers[self.number].is_told() {
                 // Commands that ran here left messages for clients of this worker.
                 self.attend();
+            }
+            if !self.deadlines.is_empty() {
+                self.time_out();
             }
             if last_tick.elapsed() >= TICK {
                 last_tick = Instant::now();
@@ -305,6 +311,14 @@ impl Worker {
             }
             Some(Fate::Wait) => self.watch(at),
         }
+        let blocked = self.connections.get(at).and_then(|connection| {
+            connection.as_ref().filter(|connection| connection.blocked)?.session.blocked.as_ref()
+        });
+        if let Some(deadline_ms) = blocked.and_then(|blocked| blocked.deadline_ms)
+            && let Some(Some(connection)) = self.connections.get(at)
+        {
+            self.deadlines.insert((deadline_ms, connection.session.id()));
+        }
     }
 
     /// Watches a socket for room to write while output waits, and only then.
@@ -335,6 +349,7 @@ impl Worker {
         };
         // The socket is closed in any case.
         let _ = self.poll.registry().deregister(source);
+        connection.abandon_wait(self.server);
         transaction::forget_watches(&mut connection.session, &self.server.keyspace);
         connection.session.let_go(self.server);
         self.server.clients.remove(connection.session.id());
@@ -458,8 +473,50 @@ impl Worker {
                 connection.deliver(server, &mut messages)
             });
             self.settle(at, fate);
+            self.end_wait(at);
         }
         self.messages = messages;
+    }
+
+    /// How long to sleep if nothing happens.
+    fn sleep(&self) -> Duration {
+        let next = self.deadlines.first().map(|&(at, _)| (at - unix_ms()).max(0));
+        next.map_or(TICK, |left_ms| TICK.min(Duration::from_millis(left_ms as u64)))
+    }
+
+    /// Ends the waits whose time has come.
+    fn time_out(&mut self) {
+        let now_ms = unix_ms();
+        while let Some(&(deadline_ms, client)) = self.deadlines.first() {
+            if deadline_ms > now_ms {
+                return;
+            }
+            self.deadlines.pop_first();
+            let Some(&at) = self.by_id.get(&client) else { continue };
+            let server = self.server;
+            let mut messages = std::mem::take(&mut self.messages);
+            let fate = self.with(at, |connection, _| {
+                let blocked = connection.session.blocked.as_ref();
+                // It may wait in another command by now.
+                let due = blocked.filter(|blocked| blocked.deadline_ms == Some(deadline_ms));
+                let message = due.and_then(|blocked| blocked.time_out())?;
+                messages.push(message);
+                Some(connection.send_messages(server, &mut messages))
+            });
+            self.messages = messages;
+            if let Some(Some(fate)) = fate {
+                self.settle(at, Some(fate));
+                self.end_wait(at);
+            }
+        }
+    }
+
+    /// Goes on with a client whose wait is over.
+    fn end_wait(&mut self, at: usize) {
+        let server = self.server;
+        if self.with(at, |connection, _| connection.end_wait(server)) == Some(true) {
+            self.go_on(at);
+        }
     }
 
     /// Goes on with what was held back, if there was a pause since the last look.
@@ -491,7 +548,9 @@ impl Worker {
             if idle_ms > 2000 {
                 connection.trim();
             }
-            let listens = connection.session.monitor || connection.session.is_subscribed();
+            let listens = connection.session.monitor
+                || connection.session.is_subscribed()
+                || connection.blocked;
             let timed_out = timeout_ms > 0 && idle_ms > timeout_ms && !listens;
             let too_much =
                 !connection.output.is_empty() && connection.is_over_output_limit(self.server);

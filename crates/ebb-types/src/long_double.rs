@@ -61,6 +61,11 @@ impl LongDouble {
         }
     }
 
+    /// Whether it is a number, and not infinity.
+    pub fn is_finite(self) -> bool {
+        matches!(self.magnitude, Magnitude::Finite { .. })
+    }
+
     /// The sum, rounded to nearest and ties to even; `None` if it is infinite or not a number.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let Magnitude::Finite { mantissa, exponent } = self.magnitude else {

@@ -139,6 +139,9 @@ fn swapdb(ctx: &mut Context<'_>) -> CommandResult {
             }
             shard.dbs().swap(first, second);
         });
+        for shard in 0..keyspace.shards() {
+            ctx.all_may_be_ready(shard);
+        }
     }
     ctx.journal.dirty += 1;
     ctx.reply.ok();

@@ -63,6 +63,9 @@ fn hincrby(ctx: &mut Context<'_>) -> CommandResult {
 fn hincrbyfloat(ctx: &mut Context<'_>) -> CommandResult {
     let (key, name) = (ctx.key(1), ctx.arg(2));
     let change = LongDouble::parse(ctx.arg(3)).ok_or(CommandError::NotFloat)?;
+    if !change.is_finite() {
+        return Err(CommandError::new("ERR value is NaN or Infinity"));
+    }
     let mut hash = ctx.open_hash(&key)?;
     let old = hash.as_ref().get(name).map_or(&b"0"[..], |field| field.value);
     let old = LongDouble::parse(old).ok_or(CommandError::new("ERR hash value is not a float"))?;

@@ -20,6 +20,15 @@ impl Connection {
         if messages.is_empty() {
             return Fate::Wait;
         }
+        self.send_messages(server, messages)
+    }
+
+    /// Sends messages. `messages` is empty afterwards.
+    pub(crate) fn send_messages(
+        &mut self,
+        server: &'static Server,
+        messages: &mut Vec<Message>,
+    ) -> Fate {
         let result = self.output.send_messages(&mut self.socket, messages);
         messages.clear();
         self.after_send(server, result)

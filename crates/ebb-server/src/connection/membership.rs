@@ -29,6 +29,7 @@ impl Connection {
             && self.filling.is_none()
             && self.held.is_none()
             && !self.paused
+            && !self.blocked
             && self.output.is_empty()
     }
 

@@ -175,7 +175,7 @@ pub(super) fn flags_of(client: &Client) -> String {
         (is(&figures.monitor), 'O'),
         (client.is_subscribed(), 'P'),
         (figures.multi.load(Ordering::Relaxed) >= 0, 'x'),
-        (is(&figures.paused), 'b'),
+        (is(&figures.paused) || client.is_blocked(), 'b'),
         (tracking.is_some(), 't'),
         (tracking.is_some_and(|mode| mode.broken), 'R'),
         (tracking.is_some_and(|mode| mode.bcast), 'B'),

@@ -1,5 +1,6 @@
 //! CLIENT PAUSE, UNPAUSE and UNBLOCK: clients that wait.
 
+use ebb_engine::blocking::{Unblock, unblock};
 use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group, PauseMode,
 };
@@ -76,11 +77,11 @@ pub(super) const UNBLOCK: CommandSpec = CommandSpec {
         )
         .optional(),
     ],
-    run: unblock,
+    run: end_wait,
     ..CommandSpec::NEW
 };
 
-fn unblock(ctx: &mut Context<'_>) -> CommandResult {
+fn end_wait(ctx: &mut Context<'_>) -> CommandResult {
     let id = ctx.int(2)?;
     if ctx.args.len() > 4 {
         return Err(CommandError::Syntax);
@@ -88,10 +89,13 @@ fn unblock(ctx: &mut Context<'_>) -> CommandResult {
     if ctx.args.len() == 4 && !ctx.is_word(3, "TIMEOUT") && !ctx.is_word(3, "ERROR") {
         return Err(CommandError::new("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
     }
-
-    // No command of this version blocks, so whoever `id` is, it does not wait.
-    let _ = id;
-    ctx.reply.integer(0);
+    let how = match ctx.args.len() == 4 && ctx.is_word(3, "ERROR") {
+        true => Unblock::Error,
+        false => Unblock::Timeout,
+    };
+    let client = u64::try_from(id).ok().and_then(|id| ctx.server.clients.get(id));
+    let waited = client.is_some_and(|client| unblock(ctx.server, &client, how));
+    ctx.reply.integer(waited.into());
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use ebb_config::id;
 use ebb_engine::pubsub::Kind;
 use ebb_engine::stats::{CommandTotals, merged_totals};
-use ebb_engine::{Command, Context, Server};
+use ebb_engine::{Command, Context, Server, blocking};
 
 use super::Text;
 use crate::server::latency::percentiles;
@@ -23,15 +23,14 @@ pub(super) fn clients(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("maxclients", maxclients);
     text.field("client_recent_max_input_buffer", largest(|client| &client.figures.query_buffer));
     text.field("client_recent_max_output_buffer", largest(|client| &client.figures.output_bytes));
-    // Nothing blocks yet but CLIENT PAUSE.
     let paused = clients.iter().filter(|c| c.figures.paused.load(Ordering::Relaxed)).count();
-    text.field("blocked_clients", paused);
+    text.field("blocked_clients", paused + blocking::waiting());
     text.field("tracking_clients", ctx.server.tracking.clients());
     text.field("pubsub_clients", clients.iter().filter(|c| c.is_subscribed()).count());
     text.field("watching_clients", watching);
-    text.field("clients_in_timeout_table", 0);
+    text.field("clients_in_timeout_table", clients.iter().filter(|c| c.has_deadline()).count());
     text.field("total_watched_keys", watched);
-    text.field("total_blocking_keys", 0);
+    text.field("total_blocking_keys", ebb_keyspace::wait::keys());
     text.field("total_blocking_keys_on_nokey", 0);
 }
 

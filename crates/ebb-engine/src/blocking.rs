@@ -1,0 +1,284 @@
+//! Commands that wait: BLPOP, BZPOPMIN, XREAD BLOCK and their kin.
+//!
+//! A command that finds nothing calls [`Context::block`]. The client is filed with each key that
+//! it waits for, in that key's shard, under the locks under which nothing was found; so no
+//! write can slip in between. Its connection runs nothing more for the time being.
+//!
+//! A write on such a key leaves the key in the journal. When the command (or transaction, or
+//! script) that wrote is over, and before it is answered, the clients that wait for the key are
+//! served in the order in which they came: the thread that wrote runs their commands again
+//! ([`serve`]) and leaves the replies in their mailboxes. Running again may write, too (BLMOVE),
+//! and that may serve others.
+//!
+//! A wait ends once: by being served, by its time, by CLIENT UNBLOCK, or with its client. Whoever
+//! ends it does so under the lock of [`Blocked`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ebb_keyspace::{Key, Keyspace, Type};
+use ebb_resp::Protocol;
+use parking_lot::Mutex;
+
+use crate::clients::Client;
+use crate::context::Context;
+use crate::dispatch::Executor;
+use crate::locks::Locks;
+use crate::mailbox::{Message, Post};
+use crate::reply::Reply;
+use crate::server::Server;
+use crate::session::Session;
+use crate::table::Command;
+
+/// Clients that wait, in the whole process: what INFO shows as `blocked_clients`.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// How a command that finds nothing wants to wait.
+pub struct Wait<'a> {
+    /// Positions of the keys among its arguments.
+    pub keys: std::ops::Range<usize>,
+    /// What has to be at one of them; `None` if any change may matter.
+    pub kind: Option<Type>,
+    /// When it gives up, in milliseconds since 1970.
+    pub deadline_ms: Option<i64>,
+    /// What it answers then.
+    pub on_timeout: fn(&mut Reply),
+    /// Arguments to run with instead of its own, where those stood for what is known only now.
+    pub args: Option<Vec<&'a [u8]>>,
+}
+
+/// A command that waits.
+pub struct Blocked {
+    client: Arc<Client>,
+    command: &'static Command,
+    args: Vec<Vec<u8>>,
+    keys: std::ops::Range<usize>,
+    kind: Option<Type>,
+    db: usize,
+    protocol: Protocol,
+    /// When it gives up, in milliseconds since 1970.
+    pub deadline_ms: Option<i64>,
+    on_timeout: fn(&mut Reply),
+    is_over: Mutex<bool>,
+}
+
+impl std::fmt::Debug for Blocked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Blocked({} of client {})", self.command.name, self.client.id)
+    }
+}
+
+/// How CLIENT UNBLOCK ends a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unblock {
+    /// As if its time were over.
+    Timeout,
+    /// With an error.
+    Error,
+}
+
+/// Clients that wait.
+pub fn waiting() -> usize {
+    WAITING.load(Ordering::Relaxed)
+}
+
+impl Blocked {
+    /// Ends the wait; answers whether it was not over yet.
+    fn end(&self) -> bool {
+        let was_over = std::mem::replace(&mut *self.is_over.lock(), true);
+        if !was_over {
+            WAITING.fetch_sub(1, Ordering::Relaxed);
+        }
+        !was_over
+    }
+
+    /// Whether the wait is over, and its reply on the way.
+    pub fn is_over(&self) -> bool {
+        *self.is_over.lock()
+    }
+
+    /// Gives up because the time has come. The reply, unless the wait is over already.
+    pub fn time_out(&self) -> Option<Message> {
+        self.end().then(|| self.encode(self.on_timeout))
+    }
+
+    /// Ends the wait of a client that is gone.
+    pub fn abandon(&self) {
+        self.end();
+    }
+
+    fn encode(&self, write: impl FnOnce(&mut Reply)) -> Message {
+        let mut reply = Reply::default();
+        reply.set_protocol(self.protocol);
+        write(&mut reply);
+        encoded(&reply)
+    }
+
+    /// Takes the client off the keys it was filed with, taking the locks for it.
+    pub fn forget(&self, keyspace: &Keyspace) {
+        for key in &self.args[self.keys.clone()] {
+            let key = keyspace.key(key);
+            let mut shard = keyspace.lock(keyspace.shard_of(key.hash()));
+            shard.wait.remove(self.db, key.bytes(), self.client.id);
+        }
+    }
+}
+
+/// The bytes of a reply in one piece.
+fn encoded(reply: &Reply) -> Message {
+    let (bytes, references) = reply.parts();
+    if references.is_empty() {
+        return bytes.into();
+    }
+    let mut whole = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    for (offset, shared) in references {
+        whole.extend_from_slice(&bytes[at..*offset]);
+        whole.extend_from_slice(shared.as_slice());
+        at = *offset;
+    }
+    whole.extend_from_slice(&bytes[at..]);
+    whole.into()
+}
+
+/// Ends a client's wait on behalf of another client; answers whether it waited.
+pub fn unblock(server: &Server, client: &Arc<Client>, how: Unblock) -> bool {
+    let Some(blocked) = client.blocked.lock().clone() else { return false };
+    if !blocked.end() {
+        return false;
+    }
+    let message = blocked.encode(|reply| match how {
+        Unblock::Timeout => (blocked.on_timeout)(reply),
+        Unblock::Error => reply.error("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+    });
+    let mut post = Post::default();
+    post.leave(server, client, &message);
+    post.send(server, None);
+    true
+}
+
+impl Context<'_> {
+    /// Lets the client wait, if it may: inside a transaction or a script the command answers at
+    /// once what it would answer when its time is over.
+    pub fn block(&mut self, wait: Wait<'_>) {
+        if self.session.is_retry {
+            self.session.would_block = true;
+            return;
+        }
+        if !self.session.may_block {
+            (wait.on_timeout)(self.reply);
+            return;
+        }
+        let args = wait.args.as_deref().unwrap_or(self.args);
+        let blocked = Arc::new(Blocked {
+            client: Arc::clone(&self.session.client),
+            command: self.command,
+            args: args.iter().map(|arg| arg.to_vec()).collect(),
+            keys: wait.keys.clone(),
+            kind: wait.kind,
+            db: self.session.db,
+            protocol: self.session.protocol,
+            deadline_ms: wait.deadline_ms,
+            on_timeout: wait.on_timeout,
+            is_over: Mutex::new(false),
+        });
+        for at in wait.keys {
+            let key = self.key(at);
+            let (db, client) = (self.session.db, self.session.id());
+            self.shard(&key).wait.add(db, key.bytes(), client);
+        }
+        WAITING.fetch_add(1, Ordering::Relaxed);
+        *self.session.client.blocked.lock() = Some(Arc::clone(&blocked));
+        self.session.blocked = Some(blocked);
+    }
+
+    /// Notes that somebody may wait for a key that was just changed.
+    #[cold]
+    pub(crate) fn note_ready(&mut self, db: usize, key: &Key<'_>) {
+        if self.locks.shard_of(key).wait.has(db, key.bytes()) {
+            self.journal.ready.push_back((db, key.bytes().into()));
+        }
+    }
+
+    /// Notes all keys of a database's shard that somebody waits for: its contents were replaced.
+    pub fn all_may_be_ready(&mut self, shard: usize) {
+        let journal = &mut *self.journal;
+        let wait = &self.locks.shard(shard).wait;
+        wait.each_key(|db, key| journal.ready.push_back((db, key.into())));
+    }
+}
+
+/// Keys that were changed and that somebody waits for.
+pub(crate) type Ready = VecDeque<(usize, Box<[u8]>)>;
+
+/// Serves those who wait for the keys in the journal. Locks are let go and taken anew.
+#[cold]
+pub(crate) fn serve(executor: &mut Executor, locks: &mut Locks<'static>) {
+    let mut post = Post::default();
+    while let Some((db, key)) = executor.journal.ready.pop_front() {
+        let keyspace = locks.keyspace();
+        let shard = keyspace.shard_of(keyspace.hasher().hash(&key));
+        locks.hold_one(shard);
+        for client in locks.shard(shard).wait.clients(db, &key) {
+            let Some(client) = executor.server.clients.get(client) else { continue };
+            let blocked = client.blocked.lock().clone();
+            if let Some(blocked) = blocked
+                && !serve_one(executor, locks, &mut post, &blocked, db, &key)
+            {
+                break;
+            }
+        }
+    }
+    locks.release();
+    post.send(executor.server, Some(executor.worker));
+}
+
+/// Serves one client, if the key suits it; answers whether others may find something, too.
+fn serve_one(
+    executor: &mut Executor,
+    locks: &mut Locks<'static>,
+    post: &mut Post,
+    blocked: &Blocked,
+    db: usize,
+    key: &[u8],
+) -> bool {
+    let args: Vec<&[u8]> = blocked.args.iter().map(Vec::as_slice).collect();
+    let keyspace = locks.keyspace();
+    let mut shards = Vec::new();
+    // Its keys were all there when it began to wait.
+    let _ = blocked.command.spec.each_key(&args, |at, _| {
+        shards.push(keyspace.shard_of(keyspace.hasher().hash(args[at])));
+    });
+    locks.hold_set(&mut shards);
+    if let Some(kind) = blocked.kind {
+        let key = keyspace.key(key);
+        match locks.shard_of(&key).db_ref(db).get(&key).map(|entry| entry.value_type()) {
+            None => return false,
+            Some(found) if found != kind => return true,
+            Some(_) => {}
+        }
+    }
+    let mut is_over = blocked.is_over.lock();
+    if *is_over {
+        return true;
+    }
+    let mut session = Session::new(Arc::clone(&blocked.client), true);
+    (session.db, session.protocol) = (blocked.db, blocked.protocol);
+    session.is_retry = true;
+    let mut reply = Reply::default();
+    reply.set_protocol(blocked.protocol);
+    executor.retry(blocked.command, &args, &mut session, locks, &mut reply);
+    if session.would_block {
+        return true;
+    }
+    *is_over = true;
+    drop(is_over);
+    WAITING.fetch_sub(1, Ordering::Relaxed);
+    for key in &args[blocked.keys.clone()] {
+        let key = keyspace.key(key);
+        locks.shard_of(&key).wait.remove(blocked.db, key.bytes(), blocked.client.id);
+    }
+    post.leave(executor.server, &blocked.client, &encoded(&reply));
+    true
+}
