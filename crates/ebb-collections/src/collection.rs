@@ -6,6 +6,7 @@ use crate::grown_hash::GrownHash;
 use crate::grown_list::GrownList;
 use crate::grown_set::GrownSet;
 use crate::grown_sorted_set::GrownSortedSet;
+use crate::stream::Stream;
 
 /// The grown form of a collection.
 pub enum Collection {
@@ -17,6 +18,8 @@ pub enum Collection {
     Set(GrownSet),
     /// A sorted set.
     SortedSet(GrownSortedSet),
+    /// A stream, which has no packed form.
+    Stream(Box<Stream>),
 }
 
 /// Bytes that a collection takes, by where they lie.
@@ -37,6 +40,7 @@ macro_rules! each {
             Collection::Hash($grown) => $what,
             Collection::Set($grown) => $what,
             Collection::SortedSet($grown) => $what,
+            Collection::Stream($grown) => $what,
         }
     };
 }
@@ -64,6 +68,7 @@ impl Collection {
             Collection::Hash(hash) => Collection::Hash(hash.duplicate()?),
             Collection::Set(set) => Collection::Set(set.duplicate()?),
             Collection::SortedSet(set) => Collection::SortedSet(set.duplicate()?),
+            Collection::Stream(stream) => Collection::Stream(Box::new(stream.duplicate()?)),
         })
     }
 

@@ -1,4 +1,4 @@
-//! Lists, hashes, sets and sorted sets.
+//! Lists, hashes, sets, sorted sets and streams.
 //!
 //! A small collection is a run of *packed* items ([`packed`]) inside the entry that holds its
 //! key: no block, no pointer, one byte an item. One that outgrows the configured limits is
@@ -27,6 +27,7 @@ mod rank_tree;
 mod set;
 mod slot;
 mod sorted_set;
+pub mod stream;
 
 pub use collection::{Collection, Footprint};
 pub use hash::{Field, FieldDeadline, HashMut, HashRef};

@@ -15,6 +15,7 @@ mod help;
 pub mod list;
 pub mod pubsub;
 pub mod server;
+pub mod stream;
 pub mod string;
 pub mod table;
 #[cfg(test)]

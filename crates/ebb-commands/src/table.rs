@@ -12,6 +12,7 @@ pub fn all() -> Vec<&'static CommandSpec> {
         crate::list::COMMANDS,
         crate::pubsub::COMMANDS,
         crate::server::COMMANDS,
+        crate::stream::COMMANDS,
         crate::string::COMMANDS,
         crate::transactions::COMMANDS,
     ];

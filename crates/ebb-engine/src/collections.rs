@@ -1,8 +1,11 @@
 //! Collections as a running command sees them.
 
+use std::ops::{Deref, DerefMut};
+
+use ebb_collections::stream::Stream;
 use ebb_collections::{
-    Fill, Form, HashMut, HashRef, Limits, ListMut, ListRef, SetMut, SetRef, SortedSetMut,
-    SortedSetRef,
+    Collection, Fill, Form, HashMut, HashRef, Limits, ListMut, ListRef, SetMut, SetRef, Slot,
+    SortedSetMut, SortedSetRef,
 };
 use ebb_config::id;
 use ebb_keyspace::{Editor, EntryRef, Key, Type};
@@ -66,6 +69,29 @@ fn without_due_fields(
 ) -> Result<HashMut<Editor<'_>>, CommandError> {
     while hash.as_ref().is_expiring() && hash.expire_one(now_ms)?.is_some() {}
     Ok(hash)
+}
+
+/// A stream while it is changed.
+pub struct StreamMut<'a>(Editor<'a>);
+
+impl Deref for StreamMut<'_> {
+    type Target = Stream;
+
+    fn deref(&self) -> &Stream {
+        match self.0.grown() {
+            Some(Collection::Stream(stream)) => stream,
+            _ => unreachable!("the type was checked when it was opened"),
+        }
+    }
+}
+
+impl DerefMut for StreamMut<'_> {
+    fn deref_mut(&mut self) -> &mut Stream {
+        match self.0.grown_mut() {
+            Some(Collection::Stream(stream)) => stream,
+            _ => unreachable!("the type was checked when it was opened"),
+        }
+    }
 }
 
 /// What a command sees of one type of collection.
@@ -187,6 +213,38 @@ impl<'a> Context<'a> {
         let limits = sorted_set_limits(self.server);
         let (editor, _) = self.edit_collection(key, Type::SortedSet, Some(Form::SortedSet))?;
         editor.map(|editor| SortedSetMut::new(editor, limits)).ok_or(CommandError::OutOfMemory)
+    }
+
+    /// The key's stream, for a command that reads it.
+    pub fn read_stream(&mut self, key: &Key<'_>) -> Result<Option<&Stream>, CommandError> {
+        expect(self.read(key), |entry| entry.stream())
+    }
+
+    /// The key's stream and the reply, to answer one with the other.
+    pub fn read_stream_and_reply(
+        &mut self,
+        key: &Key<'_>,
+    ) -> Result<(Option<&Stream>, &mut Reply), CommandError> {
+        let (entry, reply) = self.read_and_reply(key);
+        Ok((expect(entry, |entry| entry.stream())?, reply))
+    }
+
+    /// The key's stream to change, if it is there, and the reply.
+    pub fn edit_stream(
+        &mut self,
+        key: &Key<'_>,
+    ) -> Result<(Option<StreamMut<'_>>, &mut Reply), CommandError> {
+        let (editor, reply) = self.edit_collection(key, Type::Stream, None)?;
+        Ok((editor.map(StreamMut), reply))
+    }
+
+    /// The key's stream to change, made if it is not there.
+    pub fn open_stream(&mut self, key: &Key<'_>) -> Result<StreamMut<'_>, CommandError> {
+        if self.read_to_write(key).is_none() {
+            return Ok(StreamMut(self.db(key).new_stream(key)?));
+        }
+        let (editor, _) = self.edit_collection(key, Type::Stream, None)?;
+        editor.map(StreamMut).ok_or(CommandError::OutOfMemory)
     }
 
     /// Tells of one event for so many changes.

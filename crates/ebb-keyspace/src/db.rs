@@ -3,7 +3,8 @@
 //! Everything that changes entries goes through here, so that the byte counts are right at
 //! every moment and a snapshot has one place to hook in.
 
-use ebb_collections::{Arenas, Form, HashMut, Limits};
+use ebb_collections::stream::Stream;
+use ebb_collections::{Arenas, Collection, Form, HashMut, Limits};
 use ebb_heap::{ArenaId, OutOfMemory};
 use rand::Rng;
 
@@ -384,6 +385,16 @@ impl Db {
     /// Makes an empty collection under a key that is not there, to fill it.
     pub fn new_collection(&mut self, key: &Key<'_>, form: Form) -> Result<Editor<'_>, OutOfMemory> {
         let entry = Entry::build_collection(self.data, key.bytes(), None, form, &[], None)?;
+        self.insert_new(key.hash(), entry)?;
+        let found = self.entries.find(key).ok_or(OutOfMemory)?;
+        Ok(Editor::open(self, found, key.hash()))
+    }
+
+    /// Makes an empty stream under a key that is not there.
+    pub fn new_stream(&mut self, key: &Key<'_>) -> Result<Editor<'_>, OutOfMemory> {
+        let stream = Collection::Stream(Box::new(Stream::new(self.arenas())));
+        let entry =
+            Entry::build_collection(self.data, key.bytes(), None, Form::List, &[], Some(stream))?;
         self.insert_new(key.hash(), entry)?;
         let found = self.entries.find(key).ok_or(OutOfMemory)?;
         Ok(Editor::open(self, found, key.hash()))

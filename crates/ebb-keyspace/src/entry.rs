@@ -61,11 +61,14 @@ pub enum Type {
     SortedSet,
     /// A hash.
     Hash,
+    /// A stream.
+    Stream,
 }
 
 impl Type {
     /// All types, in the order of their counters.
-    pub const ALL: [Type; 5] = [Type::String, Type::List, Type::Set, Type::SortedSet, Type::Hash];
+    pub const ALL: [Type; 6] =
+        [Type::String, Type::List, Type::Set, Type::SortedSet, Type::Hash, Type::Stream];
 
     /// The name that TYPE answers.
     pub fn name(self) -> &'static str {
@@ -75,6 +78,7 @@ impl Type {
             Type::Set => "set",
             Type::SortedSet => "zset",
             Type::Hash => "hash",
+            Type::Stream => "stream",
         }
     }
 }

@@ -29,8 +29,8 @@ group! { after memory::END;
     HLL_SPARSE_MAX_BYTES: u64 =
         sized("hll-sparse-max-bytes", "3000", Memory, 0, LONG_MAX).tunes("HyperLogLogs");
     STREAM_NODE_MAX_BYTES: u64 =
-        sized("stream-node-max-bytes", "4096", Memory, 0, LONG_MAX).tunes("streams");
-    STREAM_NODE_MAX_ENTRIES: u64 = number("stream-node-max-entries", "100", 0, LONG_MAX).tunes("streams");
+        sized("stream-node-max-bytes", "4096", Memory, 0, LONG_MAX);
+    STREAM_NODE_MAX_ENTRIES: u64 = number("stream-node-max-entries", "100", 0, LONG_MAX);
     NOTIFY_KEYSPACE_EVENTS: Arc<str> =
         special("notify-keyspace-events", "", special::keyspace_events);
     BUSY_REPLY_THRESHOLD: u64 = number("busy-reply-threshold", "5000", 0, LONG_MAX)

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use ebb_collections::stream::Stream;
 use ebb_collections::{Collection, Form, HashRef, ListRef, SetRef, SortedSetRef};
 use ebb_heap::{ArenaId, Block, OutOfMemory};
 
@@ -52,6 +53,7 @@ fn type_of_grown(collection: &Collection) -> Type {
         Collection::Hash(_) => Type::Hash,
         Collection::Set(_) => Type::Set,
         Collection::SortedSet(_) => Type::SortedSet,
+        Collection::Stream(_) => Type::Stream,
     }
 }
 
@@ -148,12 +150,22 @@ impl<'a> EntryRef<'a> {
         }
     }
 
+    /// The stream in it.
+    pub fn stream(&self) -> Option<&'a Stream> {
+        match self.grown() {
+            Some(Collection::Stream(stream)) => Some(stream),
+            _ => None,
+        }
+    }
+
     /// Whether it is a collection without elements; only while it is being changed.
     pub(crate) fn is_empty_collection(&self) -> bool {
         match self.value() {
             ValueRef::String(_) => false,
             ValueRef::Packed(Form::IntSet, bytes) => bytes.len() <= 1,
             ValueRef::Packed(_, bytes) => ebb_collections::packed::count(bytes) == 0,
+            // A stream stays without entries: it remembers the last id.
+            ValueRef::Grown(Collection::Stream(_)) => false,
             ValueRef::Grown(grown) => grown.is_empty(),
         }
     }
@@ -180,6 +192,7 @@ impl<'a> EntryRef<'a> {
             Type::Hash => self.hash().map(|hash| hash.encoding()),
             Type::Set => self.set().map(|set| set.encoding()),
             Type::SortedSet => self.sorted_set().map(|set| set.encoding()),
+            Type::Stream => Some("stream"),
         }
     }
 

@@ -1,0 +1,117 @@
+//! Consumer groups: how far a group has read, and what its consumers have not acknowledged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::StreamId;
+
+/// Bytes of one pending entry in the trees of group and consumer, about.
+const PENDING_BYTES: usize = 96;
+
+/// Bytes of a consumer with a name of ordinary length, about.
+const CONSUMER_BYTES: usize = size_of::<Consumer>() + 48;
+
+/// A consumer group.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// The last entry that was delivered.
+    pub last_id: StreamId,
+    /// Entries that were read, if that is known.
+    pub entries_read: Option<u64>,
+    /// Delivered and not acknowledged.
+    pending: BTreeMap<StreamId, Pending>,
+    consumers: BTreeMap<Vec<u8>, Consumer>,
+}
+
+/// An entry that was delivered and not acknowledged.
+#[derive(Debug, Clone)]
+pub struct Pending {
+    /// To whom.
+    pub consumer: Vec<u8>,
+    /// When, last: milliseconds since 1970.
+    pub delivered_ms: i64,
+    /// How often.
+    pub deliveries: u64,
+}
+
+/// A consumer.
+#[derive(Debug, Clone, Default)]
+pub struct Consumer {
+    /// When it last asked for something: milliseconds since 1970.
+    pub seen_ms: i64,
+    /// When it last got something; -1 for never.
+    pub active_ms: i64,
+    /// What it has not acknowledged.
+    pub pending: BTreeSet<StreamId>,
+}
+
+impl Group {
+    /// A group that has read up to an id.
+    pub fn new(last_id: StreamId, entries_read: Option<u64>) -> Group {
+        Group { last_id, entries_read, pending: BTreeMap::new(), consumers: BTreeMap::new() }
+    }
+
+    /// All that is pending, by id.
+    pub fn pending(&self) -> &BTreeMap<StreamId, Pending> {
+        &self.pending
+    }
+
+    /// Its consumers, by name.
+    pub fn consumers(&self) -> &BTreeMap<Vec<u8>, Consumer> {
+        &self.consumers
+    }
+
+    /// A consumer, made if it is not there; and whether it was made.
+    pub fn consumer(&mut self, name: &[u8], now_ms: i64) -> (&mut Consumer, bool) {
+        let is_new = !self.consumers.contains_key(name);
+        let consumer = self.consumers.entry(name.to_vec()).or_insert_with(|| Consumer {
+            seen_ms: now_ms,
+            active_ms: -1,
+            pending: BTreeSet::new(),
+        });
+        (consumer, is_new)
+    }
+
+    /// Removes a consumer with what is pending for it; answers how much that was.
+    pub fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
+        let consumer = self.consumers.remove(name)?;
+        consumer.pending.iter().for_each(|id| drop(self.pending.remove(id)));
+        Some(consumer.pending.len())
+    }
+
+    /// Gives an entry to a consumer, who exists; whoever had it has it no more.
+    pub fn assign(&mut self, id: StreamId, consumer: &[u8], delivered_ms: i64, deliveries: u64) {
+        let pending = Pending { consumer: consumer.to_vec(), delivered_ms, deliveries };
+        let old = self.pending.insert(id, pending);
+        if let Some(old) = old.filter(|old| old.consumer != consumer)
+            && let Some(owner) = self.consumers.get_mut(&old.consumer)
+        {
+            owner.pending.remove(&id);
+        }
+        if let Some(owner) = self.consumers.get_mut(consumer) {
+            owner.pending.insert(id);
+        }
+    }
+
+    /// Notes another delivery of an entry to the consumer that has it.
+    pub fn redeliver(&mut self, id: StreamId, now_ms: i64) {
+        if let Some(pending) = self.pending.get_mut(&id) {
+            pending.delivered_ms = now_ms;
+            pending.deliveries += 1;
+        }
+    }
+
+    /// Ends that an entry is pending; answers whether it was.
+    pub fn acknowledge(&mut self, id: StreamId) -> bool {
+        let Some(pending) = self.pending.remove(&id) else { return false };
+        if let Some(owner) = self.consumers.get_mut(&pending.consumer) {
+            owner.pending.remove(&id);
+        }
+        true
+    }
+
+    /// Bytes that it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        let consumers = self.consumers.len() * CONSUMER_BYTES;
+        size_of::<Group>() + consumers + self.pending.len() * PENDING_BYTES
+    }
+}

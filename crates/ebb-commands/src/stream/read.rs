@@ -1,0 +1,492 @@
+//! XREAD, XREADGROUP: what is new in streams, waiting for it if asked to.
+
+use ebb_collections::stream::{Group as ConsumerGroup, Stream, StreamId};
+use ebb_engine::blocking::Wait;
+use ebb_engine::{
+    Argument, Begin, CommandError, CommandResult, CommandSpec, Context, Event, Find, Flags, Group,
+    KeyFlags, KeySpec, Reply,
+};
+use ebb_keyspace::{Key, Type};
+
+use super::id;
+
+pub(super) static XREAD: CommandSpec = CommandSpec {
+    name: "xread",
+    summary: "Returns the entries behind an id of some streams; waits for them if asked to.",
+    since: "5.0.0",
+    group: Group::Stream,
+    complexity: "O(N) for N entries returned.",
+    arity: -4,
+    flags: Flags::READONLY.and(Flags::BLOCKING).and(Flags::MOVABLEKEYS),
+    keys: &[KeySpec {
+        flags: KeyFlags::RO.and(KeyFlags::ACCESS),
+        begin: Begin::Keyword("STREAMS", 1),
+        find: Find::Range { last: -1, step: 1, limit: 2 },
+        notes: "",
+    }],
+    arguments: &[
+        Argument::integer("count").after("COUNT").optional(),
+        Argument::integer("milliseconds").after("BLOCK").optional(),
+        Argument::block(
+            "streams",
+            &[Argument::key("key", 0).multiple(), Argument::string("id").multiple()],
+        )
+        .after("STREAMS"),
+    ],
+    run: xread,
+    ..CommandSpec::NEW
+};
+pub(super) static XREADGROUP: CommandSpec = CommandSpec {
+    name: "xreadgroup",
+    summary: "Returns entries to a consumer of a group; waits for them if asked to.",
+    since: "5.0.0",
+    group: Group::Stream,
+    complexity: "O(N) for N entries returned.",
+    arity: -7,
+    flags: Flags::WRITE.and(Flags::BLOCKING).and(Flags::MOVABLEKEYS),
+    keys: &[KeySpec {
+        flags: KeyFlags::RO.and(KeyFlags::ACCESS),
+        begin: Begin::Keyword("STREAMS", 4),
+        find: Find::Range { last: -1, step: 1, limit: 2 },
+        notes: "",
+    }],
+    arguments: &[
+        Argument::block(
+            "group_consumer",
+            &[Argument::string("group"), Argument::string("consumer")],
+        )
+        .after("GROUP"),
+        Argument::integer("count").after("COUNT").optional(),
+        Argument::integer("milliseconds").after("BLOCK").optional(),
+        Argument::word("noack", "NOACK").optional(),
+        Argument::block(
+            "streams",
+            &[Argument::key("key", 0).multiple(), Argument::string("id").multiple()],
+        )
+        .after("STREAMS"),
+    ],
+    run: xreadgroup,
+    ..CommandSpec::NEW
+};
+
+/// Where to read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// Behind an id.
+    After(StreamId),
+    /// `$`: behind what is there now.
+    Now,
+    /// `+`: with the last entry.
+    Last,
+    /// `>`: behind what the group has read.
+    New,
+}
+
+struct Options<'a> {
+    count: usize,
+    /// How long to wait, in milliseconds; 0 for ever.
+    block_ms: Option<i64>,
+    /// Group and consumer.
+    group: Option<(&'a [u8], &'a [u8])>,
+    no_ack: bool,
+    /// The position of the first key, and how many there are.
+    first: usize,
+    streams: usize,
+}
+
+fn parse<'a>(ctx: &Context<'a>, grouped: bool) -> Result<Options<'a>, CommandError> {
+    let mut options = Options {
+        count: usize::MAX,
+        block_ms: None,
+        group: None,
+        no_ack: false,
+        first: 0,
+        streams: 0,
+    };
+    let only_grouped = |option: &str| {
+        CommandError::new(format!(
+            "ERR The {option} option is only supported by XREADGROUP. You called XREAD instead."
+        ))
+    };
+    let mut at = 1;
+    while at < ctx.args.len() {
+        let more = ctx.args.len() - 1 - at;
+        if ctx.is_word(at, "BLOCK") && more > 0 {
+            let invalid = || CommandError::new("ERR timeout is not an integer or out of range");
+            let ms = ctx.int(at + 1).map_err(|_| invalid())?;
+            if ms < 0 {
+                return Err(CommandError::new("ERR timeout is negative"));
+            }
+            options.block_ms = Some(ms);
+            at += 1;
+        } else if ctx.is_word(at, "COUNT") && more > 0 {
+            let count = ctx.int(at + 1)?;
+            options.count = if count > 0 { count as usize } else { usize::MAX };
+            at += 1;
+        } else if ctx.is_word(at, "STREAMS") && more > 0 {
+            options.first = at + 1;
+            options.streams = more / 2;
+            if more % 2 == 1 {
+                let symbol = if grouped { '>' } else { '$' };
+                return Err(CommandError::new(format!(
+                    "ERR Unbalanced '{}' list of streams: for each stream key an ID or \
+                     '{symbol}' must be specified.",
+                    ctx.command.name
+                )));
+            }
+            break;
+        } else if ctx.is_word(at, "GROUP") && more >= 2 {
+            if !grouped {
+                return Err(only_grouped("GROUP"));
+            }
+            options.group = Some((ctx.arg(at + 1), ctx.arg(at + 2)));
+            at += 2;
+        } else if ctx.is_word(at, "NOACK") {
+            if !grouped {
+                return Err(only_grouped("NOACK"));
+            }
+            options.no_ack = true;
+        } else {
+            return Err(CommandError::Syntax);
+        }
+        at += 1;
+    }
+    if options.streams == 0 {
+        return Err(CommandError::Syntax);
+    }
+    if grouped && options.group.is_none() {
+        return Err(CommandError::new("ERR Missing GROUP option for XREADGROUP"));
+    }
+    Ok(options)
+}
+
+fn parse_from(text: &[u8], grouped: bool) -> Result<From, CommandError> {
+    match text {
+        b"$" if grouped => Err(CommandError::new(
+            "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the \
+             history of this consumer by specifying a proper ID, or use the > ID to get new \
+             messages. The $ ID would just return an empty result set.",
+        )),
+        b"$" => Ok(From::Now),
+        b"+" if !grouped => Ok(From::Last),
+        b">" if grouped => Ok(From::New),
+        b">" => Err(CommandError::new(
+            "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> \
+             <consumer> option.",
+        )),
+        _ => Ok(From::After(id::parse(text, 0)?)),
+    }
+}
+
+/// A part of the answer: a stream's name and entries.
+struct Part<'a> {
+    name: &'a [u8],
+    encoded: Vec<u8>,
+}
+
+/// Answers the parts, or waits, or answers that there is nothing.
+fn finish(
+    ctx: &mut Context<'_>,
+    options: &Options<'_>,
+    parts: &[Part<'_>],
+    wait_for: Option<Type>,
+    args: Option<Vec<&[u8]>>,
+) {
+    if !parts.is_empty() {
+        match ctx.reply.is_resp3() {
+            true => ctx.reply.map(parts.len()),
+            false => ctx.reply.array(parts.len()),
+        }
+        for part in parts {
+            if !ctx.reply.is_resp3() {
+                ctx.reply.array(2);
+            }
+            ctx.reply.bulk(part.name);
+            ctx.reply.raw(&part.encoded);
+        }
+        return;
+    }
+    let Some(block_ms) = options.block_ms else {
+        ctx.reply.null_array();
+        return;
+    };
+    let deadline_ms = (block_ms > 0).then(|| ctx.now_ms.saturating_add(block_ms));
+    let keys = options.first..options.first + options.streams;
+    let on_timeout = |reply: &mut Reply| reply.null_array();
+    ctx.block(Wait { keys, kind: wait_for, deadline_ms, on_timeout, args });
+}
+
+fn xread(ctx: &mut Context<'_>) -> CommandResult {
+    let options = parse(ctx, false)?;
+    let args = ctx.args;
+    let mut texts: Vec<Option<String>> = vec![None; options.streams];
+    let mut parts = Vec::new();
+    for (index, text) in texts.iter_mut().enumerate() {
+        let at = options.first + index;
+        let from = parse_from(args[at + options.streams], false)?;
+        let key = ctx.key(at);
+        let protocol = ctx.reply.protocol();
+        let Some(stream) = ctx.read_stream(&key)? else {
+            if matches!(from, From::Now | From::Last) {
+                *text = Some(StreamId::MIN.to_string());
+            }
+            continue;
+        };
+        let after = match from {
+            From::After(id) => id,
+            From::Last => match stream.last_entry_id().and_then(StreamId::previous) {
+                Some(id) => id,
+                None => stream.last_id,
+            },
+            From::Now | From::New => stream.last_id,
+        };
+        if from == From::Now || from == From::Last {
+            *text = Some(stream.last_id.to_string());
+        }
+        let Some(start) = after.next().filter(|_| stream.has_after(after)) else { continue };
+        let mut entries = Vec::new();
+        stream.walk(start, StreamId::MAX, |entry| {
+            entries.push(entry);
+            entries.len() < options.count
+        });
+        let mut reply = Reply::default();
+        reply.set_protocol(protocol);
+        id::reply_entries(&mut reply, &entries);
+        parts.push(Part { name: args[at], encoded: reply.parts().0.to_vec() });
+    }
+    // Who waits for what comes after `$` waits for what comes after what is there now.
+    let fixed: Vec<&[u8]> = args
+        .iter()
+        .enumerate()
+        .map(|(at, &arg)| {
+            let text = at.checked_sub(options.first + options.streams);
+            let text = text.and_then(|index| texts.get(index)?.as_deref());
+            text.map_or(arg, str::as_bytes)
+        })
+        .collect();
+    finish(ctx, &options, &parts, Some(Type::Stream), Some(fixed));
+    Ok(())
+}
+
+fn no_group(key: &[u8], group: &[u8]) -> CommandError {
+    CommandError::new(format!(
+        "NOGROUP No such key '{}' or consumer group '{}' in XREADGROUP with GROUP option",
+        String::from_utf8_lossy(key),
+        String::from_utf8_lossy(group)
+    ))
+}
+
+fn xreadgroup(ctx: &mut Context<'_>) -> CommandResult {
+    let options = parse(ctx, true)?;
+    let args = ctx.args;
+    let Some((group, consumer)) = options.group else { return Err(CommandError::Syntax) };
+    let mut froms = Vec::new();
+    for index in 0..options.streams {
+        let at = options.first + index;
+        let key = ctx.key(at);
+        let stream = ctx.read_stream(&key)?;
+        if !stream.is_some_and(|stream| stream.groups.contains_key(group)) {
+            return Err(no_group(args[at], group));
+        }
+        froms.push(parse_from(args[at + options.streams], true)?);
+    }
+    let mut parts = Vec::new();
+    for (index, from) in froms.into_iter().enumerate() {
+        let at = options.first + index;
+        let key = ctx.key(at);
+        let encoded = match from {
+            From::After(after) => {
+                Some(read_pending(ctx, &key, (group, consumer), after, options.count)?)
+            }
+            _ => read_new(ctx, &key, (group, consumer), &options)?,
+        };
+        if let Some(encoded) = encoded {
+            parts.push(Part { name: args[at], encoded });
+        }
+    }
+    finish(ctx, &options, &parts, None, None);
+    Ok(())
+}
+
+/// Makes the consumer if it is not there, and notes that it has asked.
+fn greet(ctx: &mut Context<'_>, key: &Key<'_>, (group, consumer): (&[u8], &[u8])) -> CommandResult {
+    let now_ms = ctx.now_ms;
+    let mut is_new = false;
+    if let Some(mut stream) = ctx.edit_stream(key)?.0
+        && let Some(group) = stream.groups.get_mut(group)
+    {
+        let (consumer, made) = group.consumer(consumer, now_ms);
+        consumer.seen_ms = now_ms;
+        is_new = made;
+    }
+    if is_new {
+        ctx.changed(key, Event::stream("xgroup-createconsumer"));
+    }
+    Ok(())
+}
+
+/// Entries that the group has not read; `None` if there are none.
+fn read_new(
+    ctx: &mut Context<'_>,
+    key: &Key<'_>,
+    names: (&[u8], &[u8]),
+    options: &Options<'_>,
+) -> Result<Option<Vec<u8>>, CommandError> {
+    greet(ctx, key, names)?;
+    let (now_ms, protocol) = (ctx.now_ms, ctx.reply.protocol());
+    let (Some(mut opened), _) = ctx.edit_stream(key)? else { return Ok(None) };
+    let stream: &mut Stream = &mut opened;
+    let last_id = stream.groups.get(names.0).map_or(StreamId::MAX, |group| group.last_id);
+    let Some(start) = last_id.next().filter(|_| stream.has_after(last_id)) else {
+        return Ok(None);
+    };
+    let mut entries = Vec::new();
+    stream.walk(start, StreamId::MAX, |entry| {
+        entries.push(entry);
+        entries.len() < options.count
+    });
+    let mut reply = Reply::default();
+    reply.set_protocol(protocol);
+    id::reply_entries(&mut reply, &entries);
+    let ids: Vec<StreamId> = entries.iter().map(|entry| entry.id).collect();
+    let encoded = reply.parts().0.to_vec();
+    // The group is taken out while the stream is asked about gaps.
+    let Some((name, mut group)) = stream.groups.remove_entry(names.0) else { return Ok(None) };
+    for &id in &ids {
+        advance(stream, &mut group, id);
+    }
+    if !options.no_ack {
+        ids.iter().for_each(|&id| group.assign(id, names.1, now_ms, 1));
+    }
+    group.consumer(names.1, now_ms).0.active_ms = now_ms;
+    stream.groups.insert(name, group);
+    drop(opened);
+    ctx.journal.dirty += ids.len() as u64;
+    Ok(Some(encoded))
+}
+
+/// Notes that the group has read an entry.
+pub(super) fn advance(stream: &Stream, group: &mut ConsumerGroup, id: StreamId) {
+    if id <= group.last_id {
+        return;
+    }
+    group.entries_read = match group.entries_read {
+        Some(read) if !stream.has_gap(id, StreamId::MAX) => Some(read + 1),
+        _ => stream.entries_read_at(id),
+    };
+    group.last_id = id;
+}
+
+/// Entries that were delivered to the consumer already and are pending, behind an id.
+fn read_pending(
+    ctx: &mut Context<'_>,
+    key: &Key<'_>,
+    names: (&[u8], &[u8]),
+    after: StreamId,
+    count: usize,
+) -> Result<Vec<u8>, CommandError> {
+    greet(ctx, key, names)?;
+    let now_ms = ctx.now_ms;
+    let (Some(mut stream), _) = ctx.edit_stream(key)? else { return Ok(Vec::new()) };
+    let ids: Vec<StreamId> = match (after.next(), stream.groups.get(names.0)) {
+        (Some(start), Some(group)) => match group.consumers().get(names.1) {
+            Some(consumer) => consumer.pending.range(start..).take(count).copied().collect(),
+            None => Vec::new(),
+        },
+        _ => Vec::new(),
+    };
+    if let Some(group) = stream.groups.get_mut(names.0) {
+        ids.iter().for_each(|&id| group.redeliver(id, now_ms));
+    }
+    drop(stream);
+    let protocol = ctx.reply.protocol();
+    let Some(stream) = ctx.peek(key).and_then(|entry| entry.stream()) else {
+        return Ok(Vec::new());
+    };
+    let mut reply = Reply::default();
+    reply.set_protocol(protocol);
+    reply.array(ids.len());
+    for id in ids {
+        match stream.get(id) {
+            Some(entry) => id::reply_entry(&mut reply, &entry),
+            None => {
+                reply.array(2);
+                id::reply_id(&mut reply, id);
+                reply.null_array();
+            }
+        }
+    }
+    Ok(reply.parts().0.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Client;
+
+    fn part(name: &str, ids: &[u32]) -> String {
+        let entries = ids
+            .iter()
+            .map(|n| format!("*2\r\n$3\r\n{n}-0\r\n*2\r\n$1\r\na\r\n$1\r\n{n}\r\n"))
+            .collect::<String>();
+        format!("*2\r\n$1\r\n{name}\r\n*{}\r\n{entries}", ids.len())
+    }
+
+    fn filled() -> Client {
+        let mut client = Client::new();
+        (1..=3).for_each(|n| drop(client.say(&format!("XADD s {n} a {n}"))));
+        client
+    }
+
+    #[test]
+    fn streams_are_read_on() {
+        let mut client = filled();
+        assert_eq!(client.say("XREAD STREAMS s 1"), format!("*1\r\n{}", part("s", &[2, 3])));
+        assert_eq!(
+            client.say("XREAD COUNT 1 STREAMS s x 0 0"),
+            format!("*1\r\n{}", part("s", &[1]))
+        );
+        assert_eq!(client.say("XREAD STREAMS s 3"), "*-1\r\n");
+        assert_eq!(client.say("XREAD STREAMS s +"), format!("*1\r\n{}", part("s", &[3])));
+        assert!(client.say("XREAD COUNT 1 STREAMS s").contains("Unbalanced 'xread'"));
+        assert!(client.say("XREAD STREAMS s >").contains("only when calling XREADGROUP"));
+        assert!(client.say("XREAD BLOCK -1 STREAMS s 0").contains("timeout is negative"));
+    }
+
+    #[test]
+    fn readers_wait_for_what_comes() {
+        let mut client = filled();
+        let mut writer = client.another();
+        assert_eq!(client.say("XREAD BLOCK 0 STREAMS none s $ $"), "");
+        writer.say("XADD s 4 a 4");
+        assert_eq!(client.mail(), format!("*1\r\n{}", part("s", &[4])));
+    }
+
+    #[test]
+    fn a_group_shares_entries() {
+        let mut client = filled();
+        let mut other = client.another();
+        client.say("XGROUP CREATE s g 0");
+        assert_eq!(
+            client.say("XREADGROUP GROUP g one COUNT 2 STREAMS s >"),
+            format!("*1\r\n{}", part("s", &[1, 2]))
+        );
+        assert_eq!(
+            client.say("XREADGROUP GROUP g two STREAMS s >"),
+            format!("*1\r\n{}", part("s", &[3]))
+        );
+        assert_eq!(client.say("XREADGROUP GROUP g two STREAMS s >"), "*-1\r\n");
+        assert_eq!(
+            client.say("XREADGROUP GROUP g one STREAMS s 1"),
+            format!("*1\r\n{}", part("s", &[2]))
+        );
+        client.say("XDEL s 2");
+        assert_eq!(
+            client.say("XREADGROUP GROUP g one STREAMS s 1"),
+            "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n2-0\r\n*-1\r\n"
+        );
+        assert!(client.say("XREADGROUP GROUP x one STREAMS s >").starts_with("-NOGROUP"));
+        assert_eq!(other.say("XREADGROUP GROUP g one BLOCK 0 STREAMS s >"), "");
+        client.say("DEL s");
+        assert!(other.mail().starts_with("-NOGROUP"), "the group is gone");
+    }
+}
