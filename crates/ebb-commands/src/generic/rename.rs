@@ -63,6 +63,7 @@ fn move_key(ctx: &mut Context<'_>, overwrite: bool) -> Result<bool, CommandError
     let Some(entry) = ctx.peek(&from) else { return Err(CommandError::NoSuchKey) };
     let entry = entry.copy(arena, to.bytes(), entry.deadline())?;
     ctx.insert(ctx.session.db, &to, entry)?;
+    ctx.appeared(ctx.session.db, &to);
     ctx.remove(&from);
     ctx.changed(&from, Event::generic("rename_from"));
     ctx.changed(&to, Event::generic("rename_to"));
