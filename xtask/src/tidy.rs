@@ -16,7 +16,8 @@ use crate::source::{blanked, functions};
 /// Crates from the lowest to the highest. Those in one row do not import each other.
 const LAYERS: &[&[&str]] = &[
     &["ebb-heap", "ebb-types"],
-    &["ebb-resp", "ebb-config"],
+    &["ebb-table", "ebb-resp", "ebb-config"],
+    &["ebb-collections"],
     &["ebb-keyspace"],
     &["ebb-engine"],
     &["ebb-commands"],
@@ -27,8 +28,11 @@ const LAYERS: &[&[&str]] = &[
 /// Where `unsafe` may stand.
 const UNSAFE_ALLOWED: &[&str] = &[
     "crates/ebb-heap/src/",
-    "crates/ebb-keyspace/src/table/",
+    "crates/ebb-table/src/",
+    "crates/ebb-collections/src/grown_sorted_set.rs",
+    "crates/ebb-keyspace/src/entries.rs",
     "crates/ebb-keyspace/src/entry.rs",
+    "crates/ebb-keyspace/src/entry/collection.rs",
     "crates/ebb-server/src/io/",
     "crates/ebb/src/allocator.rs",
 ];

@@ -8,7 +8,9 @@
 pub mod bitmap;
 pub mod connection;
 mod deadline;
+mod element_scan;
 pub mod generic;
+pub mod hash;
 mod help;
 pub mod pubsub;
 pub mod server;

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use ebb_keyspace::table::Found;
 use ebb_keyspace::{
-    Db, Deadline, Entry, EntryRef, Key, OutOfMemory, Shard, Shared, StringRef, StringValue, Type,
+    Db, Deadline, Entry, EntryRef, Found, Key, OutOfMemory, Shard, Shared, StringRef, StringValue,
+    Type,
 };
 use rand::rngs::SmallRng;
 
@@ -50,7 +50,7 @@ pub struct Context<'a> {
 
 /// How a lookup counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Access {
+pub(crate) enum Access {
     /// For reading: hit or miss, and the clock.
     Read,
     /// For asking about the key: hit or miss, but not the clock.
@@ -135,7 +135,7 @@ impl<'a> Context<'a> {
 
     /// Where the key's entry is, unless it is missing or has expired.
     #[inline]
-    fn locate(&mut self, number: usize, key: &Key<'_>, access: Access) -> Option<Found> {
+    pub(crate) fn locate(&mut self, number: usize, key: &Key<'_>, access: Access) -> Option<Found> {
         let db = self.locks.shard_of(key).db(number);
         let Some(found) = db.find(key) else {
             self.miss(number, key, access);
@@ -353,5 +353,6 @@ impl<'a> Context<'a> {
 pub fn string_of(entry: EntryRef<'_>) -> Result<StringRef<'_>, CommandError> {
     match entry.value_type() {
         Type::String => Ok(entry.string()),
+        _ => Err(CommandError::WrongType),
     }
 }

@@ -15,7 +15,8 @@ pub const REDIS_VERSION: &str = "7.2.4";
 
 pub mod call;
 pub mod clients;
-pub mod context;
+pub mod collections;
+mod context;
 pub mod dispatch;
 pub mod error;
 pub mod journal;

@@ -3,13 +3,15 @@
 //! Everything that changes entries goes through here, so that the byte counts are right at
 //! every moment and a snapshot has one place to hook in.
 
+use ebb_collections::{Arenas, Form, HashMut, Limits};
 use ebb_heap::{ArenaId, OutOfMemory};
 use rand::Rng;
 
+use crate::editor::Editor;
 use crate::entry::{Entry, EntryMut, EntryRef, Rewritten, StringValue, Type, grown};
-use crate::table::Found;
-use crate::table::bucket::{BUCKET_BYTES, SLOTS};
-use crate::table::entries::{Entries, EntryDrain};
+use ebb_table::{BUCKET_BYTES, Found, SLOTS};
+
+use crate::entries::{Entries, EntryDrain};
 use crate::wheel::Wheel;
 use crate::{Key, KeyHasher, Presence};
 
@@ -20,21 +22,40 @@ pub struct Counts {
     pub keys: usize,
     /// Keys that have a deadline.
     pub volatile: usize,
+    /// Hashes with fields that have a deadline.
+    pub expiring_hashes: usize,
     /// Bytes of heap in entries and their values, by type.
     pub bytes: [usize; Type::ALL.len()],
+    /// Bytes of the tables inside of large collections.
+    pub tables: usize,
+    /// Bytes of large collections outside of the heap.
+    pub outside: usize,
 }
 
 impl Counts {
-    fn add(&mut self, entry: &EntryRef<'_>) {
+    pub(crate) fn add(&mut self, entry: &EntryRef<'_>) {
+        let footprint = entry.footprint();
         self.keys += 1;
         self.volatile += usize::from(entry.has_deadline());
-        self.bytes[entry.value_type() as usize] += entry.heap_bytes();
+        self.expiring_hashes += usize::from(entry.is_expiring_hash());
+        self.bytes[entry.value_type() as usize] += footprint.data;
+        self.tables += footprint.index;
+        self.outside += footprint.outside;
     }
 
-    fn subtract(&mut self, entry: &EntryRef<'_>) {
+    pub(crate) fn subtract(&mut self, entry: &EntryRef<'_>) {
+        let footprint = entry.footprint();
         self.keys -= 1;
         self.volatile -= usize::from(entry.has_deadline());
-        self.bytes[entry.value_type() as usize] -= entry.heap_bytes();
+        self.expiring_hashes -= usize::from(entry.is_expiring_hash());
+        self.bytes[entry.value_type() as usize] -= footprint.data;
+        self.tables -= footprint.index;
+        self.outside -= footprint.outside;
+    }
+
+    /// Whether anything has a deadline.
+    pub fn is_volatile(&self) -> bool {
+        self.volatile + self.expiring_hashes > 0
     }
 }
 
@@ -52,13 +73,25 @@ pub enum Deadline {
 /// A database's part in one shard.
 pub struct Db {
     data: ArenaId,
+    index: ArenaId,
     /// The access clock that entries get when they are made or touched.
     pub(crate) clock: u32,
-    entries: Entries,
+    pub(crate) entries: Entries,
     wheel: Wheel,
-    counts: Counts,
+    pub(crate) counts: Counts,
     /// The hash of the key that was added last, until somebody asks; 0 if none was.
     created: u64,
+}
+
+/// What has expired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expired {
+    /// A key.
+    Key,
+    /// Some fields of a hash.
+    Fields,
+    /// A hash with the last of its fields; told after these.
+    Emptied,
 }
 
 /// What an expiry step met.
@@ -78,6 +111,7 @@ impl Db {
     pub(crate) fn new(data: ArenaId, index: ArenaId, hasher: KeyHasher) -> Db {
         Db {
             data,
+            index,
             clock: 0,
             entries: Entries::new(index, hasher),
             wheel: Wheel::default(),
@@ -234,7 +268,7 @@ impl Db {
     }
 
     /// Files a deadline in the wheel, unless a record is there that comes soon enough.
-    fn file(&mut self, hash: u64, old: Option<i64>, new: Option<i64>) {
+    pub(crate) fn file(&mut self, hash: u64, old: Option<i64>, new: Option<i64>) {
         if let Some(at) = new
             && old.is_none_or(|old| at < old)
         {
@@ -304,13 +338,55 @@ impl Db {
         match (old, deadline) {
             (Some(_), Some(at)) => self.entries.get_mut(found).set_deadline(at),
             (None, None) => {}
-            _ => {
-                let entry = entry.copy(self.data, key.bytes(), deadline)?;
-                self.exchange(found, entry);
-            }
+            _ => self.rebuild(found, key.bytes(), deadline)?,
         }
         self.file(key.hash(), old, deadline);
         Ok(true)
+    }
+
+    /// Puts an entry with another deadline in the place of the found one; a large value stays
+    /// where it is.
+    fn rebuild(
+        &mut self,
+        found: Found,
+        key: &[u8],
+        deadline: Option<i64>,
+    ) -> Result<(), OutOfMemory> {
+        let mut found = found;
+        let before = self.counts;
+        let stand_in = Entry::build(self.data, key, None, StringValue::Int(0))?;
+        let name = stand_in.name();
+        self.counts.subtract(&self.entries.get(found));
+        let old = self.entries.replace(found, stand_in);
+        found.entry = name;
+        let (entry, result) = match old.renamed(self.data, key, deadline) {
+            Ok(entry) => (entry, Ok(())),
+            Err((entry, error)) => (entry, Err(error)),
+        };
+        self.counts.add(&entry.as_ref());
+        drop(self.entries.replace(found, entry));
+        if result.is_err() {
+            self.counts = before;
+        }
+        result
+    }
+
+    /// Where the blocks of collections are allocated.
+    pub(crate) fn arenas(&self) -> Arenas {
+        Arenas { data: self.data, index: self.index }
+    }
+
+    /// Opens the collection that was found, to change it.
+    pub fn edit_collection(&mut self, key: &Key<'_>, found: Found) -> Editor<'_> {
+        Editor::open(self, found, key.hash())
+    }
+
+    /// Makes an empty collection under a key that is not there, to fill it.
+    pub fn new_collection(&mut self, key: &Key<'_>, form: Form) -> Result<Editor<'_>, OutOfMemory> {
+        let entry = Entry::build_collection(self.data, key.bytes(), None, form, &[], None)?;
+        self.insert_new(key.hash(), entry)?;
+        let found = self.entries.find(key).ok_or(OutOfMemory)?;
+        Ok(Editor::open(self, found, key.hash()))
     }
 
     /// The bytes of the key's string, at least `len` of them (zeros where there were none),
@@ -359,7 +435,7 @@ impl Db {
         &mut self,
         now_ms: i64,
         limit: usize,
-        mut expired: impl FnMut(&[u8]),
+        mut expired: impl FnMut(&[u8], Expired),
     ) -> ExpireStep {
         let mut step = ExpireStep::default();
         while step.examined < limit {
@@ -367,19 +443,49 @@ impl Db {
             step.examined += 1;
             let Some(found) = self.entries.find_volatile(hash) else { continue };
             let entry = self.entries.get(found);
-            let Some(deadline) = entry.deadline() else { continue };
+            let (key_at, field_at) = (entry.deadline(), entry.next_field_deadline());
+            let Some(deadline) = key_at.into_iter().chain(field_at).min() else { continue };
             if deadline > now_ms {
                 self.wheel.insert(deadline, hash);
                 continue;
             }
+            if key_at.is_none_or(|at| at > now_ms) {
+                step.lag_ms = step.lag_ms.max(now_ms - deadline);
+                let key = entry.key().to_vec();
+                let (fields, gone) = self.expire_fields(found, hash, now_ms);
+                step.examined += fields;
+                expired(&key, Expired::Fields);
+                if gone {
+                    expired(&key, Expired::Emptied);
+                }
+                continue;
+            }
             step.lag_ms = step.lag_ms.max(now_ms - deadline);
             step.expired += 1;
-            expired(entry.key());
+            expired(entry.key(), Expired::Key);
             let entry = self.entries.remove(found);
             self.counts.subtract(&entry.as_ref());
         }
         step.more = true;
         step
+    }
+
+    /// Deletes some due fields of a hash, and the hash with the last; answers how many,
+    /// and whether the hash is gone. What is left is filed again.
+    fn expire_fields(&mut self, found: Found, hash: u64, now_ms: i64) -> (usize, bool) {
+        const FIELDS_MAX: usize = 32;
+        let limits = Limits { entries: usize::MAX, value: usize::MAX };
+        let mut fields = HashMut::new(Editor::open(self, found, hash), limits);
+        let mut gone = 0;
+        while gone < FIELDS_MAX && matches!(fields.expire_one(now_ms), Ok(Some(_))) {
+            gone += 1;
+        }
+        let next = fields.as_ref().next_deadline();
+        let emptied = fields.into_slot().finish();
+        if let Some(next) = next {
+            self.wheel.insert(next, hash);
+        }
+        (gone, emptied)
     }
 
     /// Empties the database in an instant; what it held is freed by draining the answer.

@@ -15,14 +15,17 @@
 //! - a length of 4 bytes, its bytes, and spare capacity;
 //! - the 5-byte handle of a [`Shared`], for values of [`SHARED_MIN`] and more.
 
+mod collection;
 mod string;
 
+pub use collection::ValueRef;
 use string::parse_int;
 pub use string::{StringRef, StringValue};
 
+use ebb_collections::{Collection, Footprint};
 use ebb_heap::{ArenaId, Block, Compact, FIRST_OWNER_KIND, OutOfMemory, Shared, rounded};
 
-use crate::table::handle::{self, BlockMut, BlockRef, SharedRef};
+use ebb_table::handle::{self, BlockMut, BlockRef, SharedRef};
 
 /// Strings of this many bytes and more are reference-counted blocks of their own.
 pub const SHARED_MIN: usize = 2048;
@@ -50,16 +53,28 @@ const SHARED: u8 = INT32 + 12;
 pub enum Type {
     /// Bytes, or an integer.
     String,
+    /// A list.
+    List,
+    /// A set.
+    Set,
+    /// A sorted set.
+    SortedSet,
+    /// A hash.
+    Hash,
 }
 
 impl Type {
     /// All types, in the order of their counters.
-    pub const ALL: [Type; 1] = [Type::String];
+    pub const ALL: [Type; 5] = [Type::String, Type::List, Type::Set, Type::SortedSet, Type::Hash];
 
     /// The name that TYPE answers.
     pub fn name(self) -> &'static str {
         match self {
             Type::String => "string",
+            Type::List => "list",
+            Type::Set => "set",
+            Type::SortedSet => "zset",
+            Type::Hash => "hash",
         }
     }
 }
@@ -213,17 +228,6 @@ impl Entry {
         Ok(Entry(block))
     }
 
-    /// The same entry under another key and with another deadline; a large value's
-    /// reference moves along.
-    pub fn renamed(
-        self,
-        arena: ArenaId,
-        key: &[u8],
-        deadline: Option<i64>,
-    ) -> Result<Entry, OutOfMemory> {
-        self.as_ref().copy(arena, key, deadline)
-    }
-
     /// Looks at the entry.
     pub fn as_ref(&self) -> EntryRef<'_> {
         // SAFETY: `self` owns the block and is borrowed.
@@ -240,6 +244,11 @@ impl Entry {
         let body = self.0.body_mut();
         body[CLOCK].copy_from_slice(&old.0.body()[CLOCK]);
         body[PARTITION] = old.0.body()[PARTITION];
+    }
+
+    /// What an index slot holds of it.
+    pub(crate) fn name(&self) -> Compact {
+        self.0.compact()
     }
 
     pub(crate) fn into_compact(self) -> Compact {
@@ -262,6 +271,7 @@ impl Drop for Entry {
             // SAFETY: the entry held the reference and is going away.
             unsafe { handle::release_shared(compact) };
         }
+        self.free_collection();
     }
 }
 
@@ -319,27 +329,31 @@ impl<'a> EntryRef<'a> {
         u32::from_le_bytes([body[1], body[2], body[3], 0])
     }
 
-    /// The type of its value.
-    pub fn value_type(&self) -> Type {
-        Type::String
-    }
-
     /// The name that OBJECT ENCODING answers.
     pub fn encoding(&self) -> &'static str {
         match self.kind() {
             INT32 | INT64 => "int",
             TIGHT..TIGHT_RAW | SIZED => "embstr",
-            _ => "raw",
+            TIGHT_RAW..=SHARED => "raw",
+            _ => self.collection_encoding().unwrap_or("raw"),
         }
     }
 
-    /// Bytes of heap that the entry takes, with a large value's block.
-    pub fn heap_bytes(&self) -> usize {
-        let outside = match self.string() {
-            StringRef::Shared(shared) => shared.heap_bytes(),
-            _ => 0,
+    /// Bytes that the entry takes: its block, and its value's blocks and tables.
+    pub fn footprint(&self) -> Footprint {
+        let mut footprint = match self.value() {
+            ValueRef::String(StringRef::Shared(shared)) => {
+                Footprint { data: shared.heap_bytes(), ..Footprint::default() }
+            }
+            ValueRef::Grown(grown) => {
+                let mut footprint = grown.footprint();
+                footprint.outside += size_of::<Collection>();
+                footprint
+            }
+            _ => Footprint::default(),
         };
-        self.0.bytes() + outside
+        footprint.data += self.0.bytes();
+        footprint
     }
 
     /// Where the entry lies now; it may lie elsewhere as soon as the shard is let go.
@@ -379,6 +393,9 @@ impl<'a> EntryRef<'a> {
         key: &[u8],
         deadline: Option<i64>,
     ) -> Result<Entry, OutOfMemory> {
+        if let Some(copy) = self.copy_collection(arena, key, deadline) {
+            return copy;
+        }
         let plan = match self.string() {
             StringRef::Int(value) => Plan::Int(value),
             StringRef::Bytes(bytes) => Plan::Bytes { bytes, raw: self.encoding() == "raw" },
@@ -435,7 +452,8 @@ impl<'a> EntryMut<'a> {
     pub(crate) fn rewrite(&mut self, value: StringValue<'_>) -> Result<Rewritten, OutOfMemory> {
         let plan = Plan::of(self.0.arena(), value)?;
         let front = self.as_ref().key_range().end;
-        if fits(block_bytes(front, &plan), self.0.bytes()) {
+        let is_string = self.as_ref().value_type() == Type::String;
+        if is_string && fits(block_bytes(front, &plan), self.0.bytes()) {
             if let Some(old) = self.as_ref().shared_handle() {
                 // SAFETY: the value that holds the reference is overwritten now.
                 unsafe { handle::release_shared(old) };

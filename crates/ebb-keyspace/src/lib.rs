@@ -2,7 +2,7 @@
 //!
 //! A [`Keyspace`] is a number of shards, each behind one lock. A key belongs to the shard
 //! its hash names. A [`Shard`] has a [`Db`] for each database, and a `Db` has the
-//! [`table`] of its entries, the [`wheel`] of their deadlines and exact counters.
+//! [`ebb_table::Table`] of its entries, the [`wheel`] of their deadlines and exact counters.
 //! [`entry`] says how a key and its value lie in one block of the heap.
 //!
 //! Nothing here knows of clients, replies or time: callers pass the time and lock the
@@ -10,8 +10,10 @@
 //! also tells the journal), I/O.
 
 pub mod db;
+mod editor;
+mod entries;
 pub mod entry;
-pub mod table;
+pub mod lazyfree;
 pub mod watch;
 pub mod wheel;
 
@@ -21,10 +23,15 @@ use std::hash::{BuildHasher, Hasher};
 use ebb_heap::ArenaId;
 use parking_lot::{Mutex, MutexGuard};
 
-pub use db::{Counts, Db, Deadline, ExpireStep, Trash};
+pub use db::{Counts, Db, Deadline, ExpireStep, Expired, Trash};
 pub use ebb_heap::{OutOfMemory, Shared};
-pub use entry::{Entry, EntryMut, EntryRef, StringRef, StringValue, Type};
+pub use ebb_table::{Found, POSITION_BITS};
+pub use editor::Editor;
+pub use entry::{Entry, EntryMut, EntryRef, StringRef, StringValue, Type, ValueRef};
 pub use watch::{Presence, WatchTable, Watcher};
+
+/// Bytes of the index that a key takes, rounded up.
+pub const SLOT_BYTES: usize = ebb_table::BUCKET_BYTES.div_ceil(ebb_table::SLOTS);
 
 /// Hashes keys with a secret seed, so that nobody can choose keys that collide.
 #[derive(Clone)]
@@ -121,14 +128,16 @@ impl Shard {
         db: usize,
         now_ms: i64,
         limit: usize,
-        mut expired: impl FnMut(&[u8]),
+        mut expired: impl FnMut(&[u8], Expired),
     ) -> ExpireStep {
         let watch = &mut self.watch;
-        self.dbs[db].expire_step(now_ms, limit, |key| {
-            if !watch.is_empty() {
-                watch.touch_expired(db, key);
+        self.dbs[db].expire_step(now_ms, limit, |key, what| {
+            match what {
+                _ if watch.is_empty() => {}
+                Expired::Key => watch.touch_expired(db, key),
+                Expired::Fields | Expired::Emptied => watch.touch(db, key),
             }
-            expired(key);
+            expired(key, what);
         })
     }
 
@@ -222,11 +231,14 @@ impl Keyspace {
 
     /// Entries waiting to be freed.
     pub fn trash_len(&self) -> usize {
-        self.trash.lock().iter().map(Trash::len).sum()
+        self.trash.lock().iter().map(Trash::len).sum::<usize>() + lazyfree::pending()
     }
 
     /// Frees some waiting entries; answers whether there were any. Takes no shard's lock.
     pub fn free_trash_step(&self) -> bool {
+        if lazyfree::step() {
+            return true;
+        }
         let Some(mut trash) = self.trash.lock().pop_front() else { return false };
         trash.step();
         if !trash.is_empty() {

@@ -73,7 +73,7 @@ fn check(keyspace: &Keyspace, model: &Model) {
             let (value, deadline) = &model[entry.key()];
             assert_eq!(&entry.string().to_vec(), value);
             assert_eq!(entry.deadline(), *deadline);
-            bytes += entry.heap_bytes();
+            bytes += entry.footprint().data;
             seen += 1;
         });
         let counts = db.counts();
@@ -151,7 +151,7 @@ fn run(ops: Vec<Op>, shards: usize) {
             Op::Pass { ms } => {
                 now += i64::from(ms);
                 for shard in 0..keyspace.shards() {
-                    while keyspace.lock(shard).expire_step(0, now, 10, |_| {}).more {}
+                    while keyspace.lock(shard).expire_step(0, now, 10, |_, _| {}).more {}
                 }
                 // The wheel may be late by a tick, never early and never later than that.
                 for (key, (_, deadline)) in &model {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ebb_config::id;
 use ebb_engine::notify::Effects;
 use ebb_engine::{Event, Server, unix_ms};
-use ebb_keyspace::Shard;
+use ebb_keyspace::{Expired, Shard};
 use parking_lot::MutexGuard;
 use rand::Rng;
 
@@ -92,7 +92,7 @@ impl Maintenance {
     fn expire_shard(&mut self, number: usize) -> bool {
         let counters = &self.server.counters;
         let mut shard = self.server.keyspace.lock(number);
-        let volatile = shard.dbs().iter().any(|db| db.counts().volatile > 0);
+        let volatile = shard.dbs().iter().any(|db| db.counts().is_volatile());
         let allowed = || {
             let paused = self.server.paused(unix_ms()) != ebb_engine::PauseMode::Off;
             self.server.active_expire.load(Ordering::Relaxed) && !paused
@@ -137,8 +137,13 @@ impl Maintenance {
         for db in 0..self.server.keyspace.databases() {
             loop {
                 let (server, effects) = (self.server, &mut self.effects);
-                let step = shard.expire_step(db, now_ms, RECORDS, |key| {
-                    effects.note(server, db, key, Event::expired(), true);
+                let step = shard.expire_step(db, now_ms, RECORDS, |key, what| {
+                    let event = match what {
+                        Expired::Key => Event::expired(),
+                        Expired::Fields => Event::hash("hexpired"),
+                        Expired::Emptied => Event::generic("del"),
+                    };
+                    effects.note(server, db, key, event, true);
                 });
                 if !effects.is_empty() {
                     effects.publish(server, 0);

@@ -73,6 +73,27 @@ pub fn format_f64(value: f64) -> Vec<u8> {
     out
 }
 
+/// A double as C's `%.17g` prints it.
+pub fn format_g17(value: f64) -> Vec<u8> {
+    if !value.is_finite() {
+        return format_f64(value);
+    }
+    const DIGITS: i32 = 17;
+    let text = format!("{value:.16e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let trim = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    if (-4..DIGITS).contains(&exponent) {
+        let places = (DIGITS - 1 - exponent) as usize;
+        return trim(&format!("{value:.places$}")).into_bytes();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", trim(digits), exponent.abs()).into_bytes()
+}
+
 /// The value `digits * 10^exponent`, where `digits` is an integer without trailing zeros.
 struct ShortestDigits {
     digits: [u8; 17],
@@ -138,6 +159,21 @@ fn write_digits(out: &mut Vec<u8>, number: &ShortestDigits) {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn seventeen_digits_are_those_of_c() {
+        let cases = [
+            (0.1, "0.10000000000000001"),
+            (3.0, "3"),
+            (-0.0, "-0"),
+            (1e20, "1e+20"),
+            (123456.75, "123456.75"),
+            (1.5e-7, "1.4999999999999999e-07"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(String::from_utf8(super::format_g17(value)).unwrap(), text);
+        }
+    }
+
     use super::*;
     use proptest::prelude::*;
 

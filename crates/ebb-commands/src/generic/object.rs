@@ -3,7 +3,7 @@
 use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Flags, KeyFlags, KeySpec,
 };
-use ebb_keyspace::{EntryRef, StringRef};
+use ebb_keyspace::{EntryRef, StringRef, ValueRef};
 
 use crate::help;
 
@@ -77,10 +77,10 @@ const SHARED_INTEGERS: i64 = 10_000;
 
 fn refcount(ctx: &mut Context<'_>) -> CommandResult {
     describe(ctx, |entry, reply| {
-        let count = match entry.string() {
-            StringRef::Shared(shared) => i64::from(shared.reference_count()),
-            StringRef::Int(0..SHARED_INTEGERS) => i64::from(i32::MAX),
-            StringRef::Int(_) | StringRef::Bytes(_) => 1,
+        let count = match entry.value() {
+            ValueRef::String(StringRef::Shared(shared)) => i64::from(shared.reference_count()),
+            ValueRef::String(StringRef::Int(0..SHARED_INTEGERS)) => i64::from(i32::MAX),
+            _ => 1,
         };
         reply.integer(count);
     });

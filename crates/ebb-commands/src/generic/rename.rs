@@ -3,6 +3,7 @@
 use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Event, Flags, KeyFlags, KeySpec,
 };
+use ebb_keyspace::{Deadline, StringValue};
 
 pub(super) static RENAME: CommandSpec = CommandSpec {
     name: "rename",
@@ -58,13 +59,20 @@ fn move_key(ctx: &mut Context<'_>, overwrite: bool) -> Result<bool, CommandError
     if ctx.read_to_write(&to).is_some() && !overwrite {
         return Ok(false);
     }
-    // The copy is made first: if there is no memory for it, nothing has happened.
-    let arena = ctx.shard(&to).arena();
-    let Some(entry) = ctx.peek(&from) else { return Err(CommandError::NoSuchKey) };
-    let entry = entry.copy(arena, to.bytes(), entry.deadline())?;
-    ctx.insert(ctx.session.db, &to, entry)?;
-    ctx.appeared(ctx.session.db, &to);
-    ctx.remove(&from);
+    // A place is taken first: from then on nothing can fail that would lose the value.
+    let (db, arena) = (ctx.session.db, ctx.shard(&to).arena());
+    ctx.set_string(&to, StringValue::Int(0), Deadline::Clear)?;
+    let Some(entry) = ctx.take(db, &from) else { return Err(CommandError::NoSuchKey) };
+    let deadline = entry.as_ref().deadline();
+    match entry.renamed(arena, to.bytes(), deadline) {
+        Ok(entry) => ctx.insert(db, &to, entry)?,
+        Err((entry, error)) => {
+            ctx.remove(&to);
+            ctx.insert(db, &from, entry)?;
+            return Err(error.into());
+        }
+    }
+    ctx.appeared(db, &to);
     ctx.changed(&from, Event::generic("rename_from"));
     ctx.changed(&to, Event::generic("rename_to"));
     Ok(true)

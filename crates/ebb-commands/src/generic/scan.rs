@@ -7,7 +7,7 @@
 use ebb_engine::{
     Argument, ArgumentKind, CommandError, CommandResult, CommandSpec, Context, Flags, Scope,
 };
-use ebb_keyspace::table::POSITION_BITS;
+use ebb_keyspace::POSITION_BITS;
 use ebb_types::{glob, number};
 
 pub(super) static SCAN: CommandSpec = CommandSpec {

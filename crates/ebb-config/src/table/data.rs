@@ -9,28 +9,23 @@ use crate::value::Unit::*;
 
 group! { after memory::END;
     HASH_MAX_LISTPACK_ENTRIES: u64 = number("hash-max-listpack-entries", "512", 0, LONG_MAX)
-        .alias(&["hash-max-ziplist-entries"])
-        .tunes("packed collections");
+        .alias(&["hash-max-ziplist-entries"]);
     HASH_MAX_LISTPACK_VALUE: u64 = sized("hash-max-listpack-value", "64", Memory, 0, LONG_MAX)
-        .alias(&["hash-max-ziplist-value"])
-        .tunes("packed collections");
+        .alias(&["hash-max-ziplist-value"]);
     LIST_MAX_LISTPACK_SIZE: i64 = number("list-max-listpack-size", "-2", -INT_MAX - 1, INT_MAX)
-        .alias(&["list-max-ziplist-size"])
-        .tunes("packed collections");
+        .alias(&["list-max-ziplist-size"]);
     LIST_COMPRESS_DEPTH: u32 =
-        number("list-compress-depth", "0", 0, INT_MAX).tunes("packed collections");
+        number("list-compress-depth", "0", 0, INT_MAX).tunes("compressed lists");
     SET_MAX_INTSET_ENTRIES: u64 =
-        number("set-max-intset-entries", "512", 0, LONG_MAX).tunes("packed collections");
+        number("set-max-intset-entries", "512", 0, LONG_MAX);
     SET_MAX_LISTPACK_ENTRIES: u64 =
-        number("set-max-listpack-entries", "128", 0, LONG_MAX).tunes("packed collections");
+        number("set-max-listpack-entries", "128", 0, LONG_MAX);
     SET_MAX_LISTPACK_VALUE: u64 =
-        sized("set-max-listpack-value", "64", Memory, 0, LONG_MAX).tunes("packed collections");
+        sized("set-max-listpack-value", "64", Memory, 0, LONG_MAX);
     ZSET_MAX_LISTPACK_ENTRIES: u64 = number("zset-max-listpack-entries", "128", 0, LONG_MAX)
-        .alias(&["zset-max-ziplist-entries"])
-        .tunes("packed collections");
+        .alias(&["zset-max-ziplist-entries"]);
     ZSET_MAX_LISTPACK_VALUE: u64 = sized("zset-max-listpack-value", "64", Memory, 0, LONG_MAX)
-        .alias(&["zset-max-ziplist-value"])
-        .tunes("packed collections");
+        .alias(&["zset-max-ziplist-value"]);
     HLL_SPARSE_MAX_BYTES: u64 =
         sized("hll-sparse-max-bytes", "3000", Memory, 0, LONG_MAX).tunes("HyperLogLogs");
     STREAM_NODE_MAX_BYTES: u64 =

@@ -2,7 +2,7 @@
 
 use ebb_heap::Shared;
 
-use crate::table::handle::SharedRef;
+use ebb_table::handle::SharedRef;
 
 /// A string to store.
 #[derive(Debug)]

@@ -39,7 +39,7 @@ fn costs_what_the_design_allows() {
     let arena = ArenaId::new();
     let bytes = |key: usize, value: &[u8]| {
         let entry = Entry::build(arena, &vec![b'k'; key], None, StringValue::Bytes(value)).unwrap();
-        entry.as_ref().heap_bytes()
+        entry.as_ref().footprint().data
     };
     assert_eq!(bytes(16, b"12345678"), 28);
     assert_eq!(bytes(16, &[b'v'; 32]), 56);

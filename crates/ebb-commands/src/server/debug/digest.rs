@@ -2,7 +2,8 @@
 //! whose order does not matter combined with exclusive or.
 
 use ebb_engine::{CommandResult, Context};
-use ebb_keyspace::EntryRef;
+use ebb_keyspace::{EntryRef, Type, ValueRef};
+use ebb_types::float::format_g17;
 use sha1::{Digest as _, Sha1};
 
 /// Twenty bytes that parts are mixed into.
@@ -31,12 +32,51 @@ impl Digest {
 
     /// Adds a value: its type, its contents, and that it expires.
     fn mix_value(&mut self, entry: &EntryRef<'_>) {
-        const STRING: u32 = 0;
-        self.mix(&STRING.to_be_bytes());
-        entry.string().with_bytes(|bytes| self.mix(bytes));
+        const TYPES: [(Type, u32); 5] = [
+            (Type::String, 0),
+            (Type::List, 1),
+            (Type::Set, 2),
+            (Type::SortedSet, 3),
+            (Type::Hash, 4),
+        ];
+        let number = TYPES.iter().find(|(kind, _)| *kind == entry.value_type());
+        self.mix(&number.map_or(0, |(_, number)| *number).to_be_bytes());
+        if let ValueRef::String(string) = entry.value() {
+            string.with_bytes(|bytes| self.mix(bytes));
+        }
+        self.mix_elements(entry);
         if entry.has_deadline() {
             self.combine(b"!!expire!!");
         }
+    }
+
+    fn mix_elements(&mut self, entry: &EntryRef<'_>) {
+        if let Some(list) = entry.list() {
+            list.walk(0, |item| {
+                self.mix(item);
+                true
+            });
+        }
+        if let Some(set) = entry.set() {
+            set.for_each(|member| member.with_bytes(|bytes| self.combine(bytes)));
+        }
+        if let Some(set) = entry.sorted_set() {
+            set.walk(0, |member, score| {
+                self.combine_pair(member, &format_g17(score));
+                true
+            });
+        }
+        if let Some(hash) = entry.hash() {
+            hash.for_each(|field| self.combine_pair(field.name, field.value));
+        }
+    }
+
+    /// Adds two parts that belong together.
+    fn combine_pair(&mut self, first: &[u8], second: &[u8]) {
+        let mut pair = Digest::default();
+        pair.mix(first);
+        pair.mix(second);
+        self.combine(&pair.0);
     }
 
     fn text(&self) -> String {

@@ -1,24 +1,26 @@
 //! DEBUG OBJECT, HTSTATS, HTSTATS-KEY and STRUCTSIZE: how things are kept.
 
 use ebb_engine::{CommandError, CommandResult, Context, Session};
-use ebb_keyspace::{Db, Shard, StringRef};
+use ebb_keyspace::{Db, Shard, StringRef, ValueRef};
 
 /// DEBUG OBJECT.
 pub(super) fn object(ctx: &mut Context<'_>) -> CommandResult {
     let key = ctx.key(2);
     let now_s = (ctx.now_ms / 1000) as u32;
     let Some(entry) = ctx.peek(&key) else { return Err(CommandError::NoSuchKey) };
-    let string = entry.string();
-    let references = match &string {
-        StringRef::Shared(shared) => shared.reference_count(),
-        StringRef::Int(_) | StringRef::Bytes(_) => 1,
+    let (references, length) = match entry.value() {
+        ValueRef::String(string) => match &string {
+            StringRef::Shared(shared) => (shared.reference_count(), string.len() + 1),
+            StringRef::Int(_) | StringRef::Bytes(_) => (1, string.len() + 1),
+        },
+        _ => (1, entry.footprint().data),
     };
     let text = format!(
         "Value at:{:#x} refcount:{references} encoding:{} serializedlength:{} lru:{} \
          lru_seconds_idle:{}",
         entry.address(),
         entry.encoding(),
-        string.len() + 1,
+        length,
         entry.clock(),
         now_s.wrapping_sub(entry.clock()) & 0xff_ffff,
     );

@@ -1,5 +1,6 @@
 //! MEMORY: what memory is used for.
 
+use ebb_collections::Footprint;
 use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group, KeyFlags, KeySpec,
 };
@@ -62,11 +63,8 @@ fn usage(ctx: &mut Context<'_>) -> CommandResult {
         ctx.reply.null();
         return Ok(());
     };
-    let bytes = entry.heap_bytes();
-    let number = ctx.server.keyspace.shard_of(key.hash());
-    let (_, index) = ctx.server.keyspace.arenas()[number];
-    let keys: usize = ctx.enter_shard(number).dbs().iter().map(|db| db.len()).sum();
-    ctx.reply.count(bytes + index.live_bytes().div_ceil(keys.max(1)));
+    let Footprint { data, index, outside } = entry.footprint();
+    ctx.reply.count(data + index + outside + ebb_keyspace::SLOT_BYTES);
     Ok(())
 }
 

@@ -161,7 +161,7 @@ fn drains_every_entry_once() {
     let arena = ArenaId::new();
     let mut table = Table::new(arena);
     (0..30_000).for_each(|number| insert(&mut table, number));
-    let mut drain = table.into_drain();
+    let mut drain = table.drain();
     let mut seen = HashSet::new();
     while drain.step(|entry| assert!(seen.insert(entry.units()))) {}
     assert_eq!((seen.len(), drain.len(), arena.live_bytes()), (30_000, 0, 0));

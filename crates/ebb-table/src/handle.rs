@@ -7,13 +7,13 @@ use std::ops::{Deref, DerefMut};
 use ebb_heap::{Block, Compact, Shared};
 
 /// A block that a table owns, borrowed to read.
-pub(crate) struct BlockRef<'a> {
+pub struct BlockRef<'a> {
     block: ManuallyDrop<Block>,
     owner: PhantomData<&'a ()>,
 }
 
 /// A block that a table owns, borrowed to write.
-pub(crate) struct BlockMut<'a> {
+pub struct BlockMut<'a> {
     block: ManuallyDrop<Block>,
     owner: PhantomData<&'a mut ()>,
 }
@@ -21,7 +21,7 @@ pub(crate) struct BlockMut<'a> {
 impl<'a> BlockRef<'a> {
     /// # Safety
     /// `compact` owns a live block that nobody frees or writes during `'a`.
-    pub(crate) unsafe fn new(compact: Compact) -> BlockRef<'a> {
+    pub unsafe fn new(compact: Compact) -> BlockRef<'a> {
         // SAFETY: as the caller promises; never dropped.
         let block = ManuallyDrop::new(unsafe { Block::from_compact(compact) });
         BlockRef { block, owner: PhantomData }
@@ -29,7 +29,7 @@ impl<'a> BlockRef<'a> {
 
     /// The block's body for as long as the table is borrowed.
     #[inline]
-    pub(crate) fn body(&self) -> &'a [u8] {
+    pub fn body(&self) -> &'a [u8] {
         let body = self.block.body();
         // SAFETY: the block outlives `'a`, not just `self`.
         unsafe { std::slice::from_raw_parts(body.as_ptr(), body.len()) }
@@ -39,14 +39,14 @@ impl<'a> BlockRef<'a> {
 impl<'a> BlockMut<'a> {
     /// # Safety
     /// `compact` owns a live block that nobody else reads, frees or writes during `'a`.
-    pub(crate) unsafe fn new(compact: Compact) -> BlockMut<'a> {
+    pub unsafe fn new(compact: Compact) -> BlockMut<'a> {
         // SAFETY: as the caller promises; never dropped.
         let block = ManuallyDrop::new(unsafe { Block::from_compact(compact) });
         BlockMut { block, owner: PhantomData }
     }
 
     /// The block's body for as long as the table is borrowed.
-    pub(crate) fn into_body(mut self) -> &'a mut [u8] {
+    pub fn into_body(mut self) -> &'a mut [u8] {
         let body = self.block.body_mut();
         // SAFETY: the block outlives `'a`, and `self`, the only way to it, is gone.
         unsafe { std::slice::from_raw_parts_mut(body.as_mut_ptr(), body.len()) }
@@ -84,7 +84,7 @@ pub struct SharedRef<'a> {
 impl<'a> SharedRef<'a> {
     /// # Safety
     /// `compact` holds a reference during `'a`.
-    pub(crate) unsafe fn new(compact: Compact) -> SharedRef<'a> {
+    pub unsafe fn new(compact: Compact) -> SharedRef<'a> {
         // SAFETY: as the caller promises; never dropped.
         let shared = ManuallyDrop::new(unsafe { Shared::from_compact(compact) });
         SharedRef { shared, owner: PhantomData }
@@ -116,7 +116,7 @@ impl<'a> SharedRef<'a> {
     ///
     /// # Safety
     /// The entry that holds the reference is borrowed mutably during `'a`.
-    pub(crate) unsafe fn into_mut(mut self) -> Option<&'a mut [u8]> {
+    pub unsafe fn into_mut(mut self) -> Option<&'a mut [u8]> {
         let bytes = self.shared.get_mut()?;
         // SAFETY: sole reference, and the caller borrows its holder mutably.
         Some(unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr(), bytes.len()) })
@@ -126,7 +126,7 @@ impl<'a> SharedRef<'a> {
     ///
     /// # Safety
     /// The entry that holds the reference is borrowed mutably during `'a`.
-    pub(crate) unsafe fn shared_mut(&mut self) -> &mut Shared {
+    pub unsafe fn shared_mut(&mut self) -> &mut Shared {
         &mut self.shared
     }
 }
@@ -135,7 +135,7 @@ impl<'a> SharedRef<'a> {
 ///
 /// # Safety
 /// `compact`, if any, is the reference that the block holds, and is given up with this call.
-pub(crate) unsafe fn release_shared(compact: Compact) {
+pub unsafe fn release_shared(compact: Compact) {
     // SAFETY: as the caller promises.
     drop(unsafe { Shared::from_compact(compact) });
 }
@@ -144,7 +144,7 @@ pub(crate) unsafe fn release_shared(compact: Compact) {
 ///
 /// # Safety
 /// The table has just given `compact` up.
-pub(crate) unsafe fn take(compact: Compact) -> Block {
+pub unsafe fn take(compact: Compact) -> Block {
     // SAFETY: as the caller promises.
     unsafe { Block::from_compact(compact) }
 }

@@ -9,16 +9,16 @@
 
 /// A hash as the table uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Point {
+pub(crate) struct Point {
     /// Orders entries; the top bits choose the segment.
-    pub(super) position: u64,
+    pub(crate) position: u64,
     /// Tells entries of one bucket apart; never 0.
-    pub(super) tag: u8,
+    pub(crate) tag: u8,
 }
 
 impl Point {
     #[inline]
-    pub(super) fn of(hash: u64) -> Point {
+    pub(crate) fn of(hash: u64) -> Point {
         Point { position: position(hash), tag: (hash as u8).max(1) }
     }
 }

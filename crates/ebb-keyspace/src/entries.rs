@@ -3,7 +3,8 @@
 use ebb_heap::{ArenaId, Compact, OutOfMemory};
 use rand::Rng;
 
-use super::{Drain, Found, Table};
+use ebb_table::{Drain, Found, Table};
+
 use crate::entry::{Entry, EntryMut, EntryRef};
 use crate::{Key, KeyHasher};
 
@@ -11,7 +12,6 @@ use crate::{Key, KeyHasher};
 pub(crate) struct Entries {
     table: Table,
     hasher: KeyHasher,
-    arena: ArenaId,
 }
 
 /// Looks at an entry.
@@ -29,7 +29,7 @@ fn hash_of(hasher: &KeyHasher) -> impl Fn(Compact) -> u64 {
 
 impl Entries {
     pub(crate) fn new(arena: ArenaId, hasher: KeyHasher) -> Entries {
-        Entries { table: Table::new(arena), hasher, arena }
+        Entries { table: Table::new(arena), hasher }
     }
 
     pub(crate) fn raw(&self) -> &Table {
@@ -41,11 +41,12 @@ impl Entries {
         self.table.find(key.hash(), |entry| view(entry).key() == key.bytes())
     }
 
-    /// The entry with this hash that has a deadline.
+    /// The entry with this hash that has a deadline, or fields that have.
     pub(crate) fn find_volatile(&self, hash: u64) -> Option<Found> {
         self.table.find(hash, |entry| {
             let entry = view(entry);
-            entry.has_deadline() && self.hasher.hash(entry.key()) == hash
+            (entry.has_deadline() || entry.is_expiring_hash())
+                && self.hasher.hash(entry.key()) == hash
         })
     }
 
@@ -102,8 +103,7 @@ impl Entries {
 
     /// Empties the table; its entries are freed by draining the answer.
     pub(crate) fn detach(&mut self) -> EntryDrain {
-        let table = std::mem::replace(&mut self.table, Table::new(self.arena));
-        EntryDrain(table.into_drain())
+        EntryDrain(self.table.drain())
     }
 }
 

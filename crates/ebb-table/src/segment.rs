@@ -3,31 +3,31 @@
 //! The prefix's range of positions is divided evenly among the buckets, so a segment may have
 //! any number of buckets and grows by a sixth at a time: the table stays between three
 //! quarters and nine tenths full at every size, where doubling would leave it half empty.
-//! Within a segment, buckets are in the order of positions (see [`super::point`]); that order
+//! Within a segment, buckets are in the order of positions (see [`crate::point`]); that order
 //! is what a scan's cursor counts.
 
 use ebb_heap::{ArenaId, Block, Compact, FIRST_OWNER_KIND, OutOfMemory, prefetch};
 
-use super::bucket::{BUCKET_BYTES, Bucket, SLOTS};
-use super::point::Point;
+use crate::bucket::{BUCKET_BYTES, Bucket, SLOTS};
+use crate::point::Point;
 
 /// The most buckets a segment has; then it splits.
-pub(super) const BUCKETS_MAX: usize = 32;
+pub(crate) const BUCKETS_MAX: usize = 32;
 /// The heap's tag for table segments.
-pub(super) const KIND_TABLE: u8 = FIRST_OWNER_KIND + 1;
+pub(crate) const KIND_TABLE: u8 = FIRST_OWNER_KIND + 1;
 /// Entries per bucket when a segment is built anew.
 const FILL: usize = 8;
 
 /// What a directory row says of a segment: address (40 bits), buckets (6), depth (6) and
 /// number of entries (12). The number counts only in the first of a segment's rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Segment(u64);
+pub(crate) struct Segment(u64);
 
 /// Where an entry lies.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) bucket: usize,
-    pub(super) slot: usize,
+pub(crate) struct Place {
+    pub(crate) bucket: usize,
+    pub(crate) slot: usize,
 }
 
 impl Segment {
@@ -37,7 +37,7 @@ impl Segment {
     }
 
     /// An empty segment.
-    pub(super) fn new(arena: ArenaId, buckets: usize, depth: u8) -> Result<Segment, OutOfMemory> {
+    pub(crate) fn new(arena: ArenaId, buckets: usize, depth: u8) -> Result<Segment, OutOfMemory> {
         const HEADER: usize = 3;
         let block = Block::allocate(arena, buckets * BUCKET_BYTES - HEADER, KIND_TABLE)?;
         // A table's arena holds only multiples of a bucket, so all of them are aligned.
@@ -50,35 +50,35 @@ impl Segment {
     }
 
     /// The number of buckets for `count` entries.
-    pub(super) fn buckets_for(count: usize) -> usize {
+    pub(crate) fn buckets_for(count: usize) -> usize {
         count.div_ceil(FILL).clamp(1, BUCKETS_MAX)
     }
 
     /// The entries above which a segment of `buckets` must grow.
-    pub(super) fn limit(buckets: usize) -> usize {
+    pub(crate) fn limit(buckets: usize) -> usize {
         buckets * SLOTS - buckets * SLOTS / 12
     }
 
     /// Whether so few entries are left that the segment should shrink.
-    pub(super) fn is_sparse(self) -> bool {
+    pub(crate) fn is_sparse(self) -> bool {
         self.count() * 2 < self.buckets() * SLOTS
     }
 
     #[inline]
-    pub(super) fn buckets(self) -> usize {
+    pub(crate) fn buckets(self) -> usize {
         (self.0 >> 40 & 0x3f) as usize
     }
 
     #[inline]
-    pub(super) fn depth(self) -> u8 {
+    pub(crate) fn depth(self) -> u8 {
         (self.0 >> 46 & 0x3f) as u8
     }
 
-    pub(super) fn count(self) -> usize {
+    pub(crate) fn count(self) -> usize {
         (self.0 >> 52) as usize
     }
 
-    pub(super) fn with_count(self, count: usize) -> Segment {
+    pub(crate) fn with_count(self, count: usize) -> Segment {
         Segment((self.0 & ((1 << 52) - 1)) | (count as u64) << 52)
     }
 
@@ -92,7 +92,7 @@ impl Segment {
     }
 
     #[inline]
-    pub(super) fn bucket(self, index: usize) -> Bucket {
+    pub(crate) fn bucket(self, index: usize) -> Bucket {
         debug_assert!(index < self.buckets());
         // SAFETY: a directory row always names a live segment with that many buckets.
         unsafe { Bucket::at(self.address().wrapping_add(index * BUCKET_BYTES)) }
@@ -100,19 +100,19 @@ impl Segment {
 
     /// The bucket a position belongs to.
     #[inline]
-    pub(super) fn home(self, position: u64) -> usize {
+    pub(crate) fn home(self, position: u64) -> usize {
         let fraction = (position << self.depth()) >> 48;
         (fraction as usize * self.buckets()) >> 16
     }
 
     /// The first fraction (of 2^16) that belongs to a bucket.
-    pub(super) fn first_fraction(self, bucket: usize) -> u64 {
+    pub(crate) fn first_fraction(self, bucket: usize) -> u64 {
         ((bucket << 16).div_ceil(self.buckets())) as u64
     }
 
     /// Asks for the home bucket, and for the next, where an entry is that found no room.
     #[inline]
-    pub(super) fn prefetch(self, point: Point) {
+    pub(crate) fn prefetch(self, point: Point) {
         let home = self.address().wrapping_add(self.home(point.position) * BUCKET_BYTES);
         prefetch(home);
         prefetch(home.wrapping_add(BUCKET_BYTES));
@@ -121,7 +121,7 @@ impl Segment {
     /// Asks for the entries that may be at this point. They lie in the home bucket or, if that
     /// overflows, nearly always in the next.
     #[inline]
-    pub(super) fn prefetch_entries(self, point: Point) {
+    pub(crate) fn prefetch_entries(self, point: Point) {
         let home = self.home(point.position);
         let bucket = self.bucket(home);
         bucket.matches(point.tag).for_each(|slot| bucket.slot(slot).prefetch());
@@ -137,7 +137,7 @@ impl Segment {
     }
 
     #[inline]
-    pub(super) fn find(self, point: Point, mut eq: impl FnMut(Compact) -> bool) -> Option<Place> {
+    pub(crate) fn find(self, point: Point, mut eq: impl FnMut(Compact) -> bool) -> Option<Place> {
         let mut index = self.home(point.position);
         for _ in 0..self.buckets() {
             let bucket = self.bucket(index);
@@ -155,7 +155,7 @@ impl Segment {
     }
 
     /// Puts an entry in; there must be room.
-    pub(super) fn place(self, point: Point, entry: Compact) {
+    pub(crate) fn place(self, point: Point, entry: Compact) {
         let mut index = self.home(point.position);
         loop {
             let bucket = self.bucket(index);
@@ -169,7 +169,7 @@ impl Segment {
     }
 
     /// Takes an entry out of its place.
-    pub(super) fn displace(self, point: Point, place: Place) -> Compact {
+    pub(crate) fn displace(self, point: Point, place: Place) -> Compact {
         let mut index = self.home(point.position);
         while index != place.bucket {
             self.bucket(index).remove_overflow();
@@ -183,7 +183,7 @@ impl Segment {
 
     /// Calls `visit` for each entry that belongs to `bucket`, wherever it lies, and maybe
     /// for others.
-    pub(super) fn visit_home(self, bucket: usize, mut visit: impl FnMut(Compact)) {
+    pub(crate) fn visit_home(self, bucket: usize, mut visit: impl FnMut(Compact)) {
         let mut index = bucket;
         for _ in 0..self.buckets() {
             let bucket = self.bucket(index);
@@ -195,7 +195,7 @@ impl Segment {
         }
     }
 
-    pub(super) fn for_each(self, mut visit: impl FnMut(Compact)) {
+    pub(crate) fn for_each(self, mut visit: impl FnMut(Compact)) {
         for index in 0..self.buckets() {
             let bucket = self.bucket(index);
             bucket.occupied().for_each(|slot| visit(bucket.slot(slot)));
@@ -204,7 +204,7 @@ impl Segment {
 
     /// Entries with their points. Each costs a look at the entry, so all entries are
     /// asked for before the first is looked at.
-    pub(super) fn collect(
+    pub(crate) fn collect(
         self,
         hash_of: &impl Fn(Compact) -> u64,
         into: &mut Vec<(Point, Compact)>,
@@ -220,7 +220,7 @@ impl Segment {
     }
 
     /// A segment of `depth` filled with `entries`.
-    pub(super) fn build(
+    pub(crate) fn build(
         arena: ArenaId,
         depth: u8,
         buckets: usize,
@@ -238,7 +238,7 @@ impl Segment {
     ///
     /// # Safety
     /// No directory row names the segment any more.
-    pub(super) unsafe fn free(self) {
+    pub(crate) unsafe fn free(self) {
         // SAFETY: the row owned the block, and is gone.
         drop(unsafe { Block::from_compact(self.compact()) });
     }

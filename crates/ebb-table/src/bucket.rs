@@ -13,8 +13,10 @@
 
 use ebb_heap::Compact;
 
-pub(crate) const BUCKET_BYTES: usize = 64;
-pub(crate) const SLOTS: usize = 10;
+/// Bytes of a bucket.
+pub const BUCKET_BYTES: usize = 64;
+/// Entries that a bucket holds.
+pub const SLOTS: usize = 10;
 const OVERFLOW_AT: usize = 3;
 const TAGS_AT: usize = 4;
 const SLOTS_AT: usize = 14;
@@ -22,11 +24,11 @@ const STUCK: u8 = u8::MAX;
 
 /// A pointer to a bucket of a live segment.
 #[derive(Clone, Copy)]
-pub(super) struct Bucket(*mut u8);
+pub(crate) struct Bucket(*mut u8);
 
 /// The slots of a bucket that match, lowest first.
 #[derive(Clone, Copy)]
-pub(super) struct Matches(u16);
+pub(crate) struct Matches(u16);
 
 impl Iterator for Matches {
     type Item = usize;
@@ -46,13 +48,13 @@ impl Bucket {
     /// # Safety
     /// `address` is a bucket's start, 64-aligned, and stays valid while the value is used.
     #[inline]
-    pub(super) unsafe fn at(address: *mut u8) -> Bucket {
+    pub(crate) unsafe fn at(address: *mut u8) -> Bucket {
         Bucket(address)
     }
 
     #[inline]
     #[cfg(target_arch = "x86_64")]
-    pub(super) fn matches(self, tag: u8) -> Matches {
+    pub(crate) fn matches(self, tag: u8) -> Matches {
         use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_set1_epi8};
         // SAFETY: SSE2 is part of x86_64; the bucket is 64 bytes, 64-aligned.
         let mask = unsafe {
@@ -64,32 +66,32 @@ impl Bucket {
 
     #[inline]
     #[cfg(not(target_arch = "x86_64"))]
-    pub(super) fn matches(self, tag: u8) -> Matches {
+    pub(crate) fn matches(self, tag: u8) -> Matches {
         let mask = (0..SLOTS).fold(0, |mask, slot| mask | u16::from(self.tag(slot) == tag) << slot);
         Matches(mask)
     }
 
-    pub(super) fn empty(self) -> Option<usize> {
+    pub(crate) fn empty(self) -> Option<usize> {
         self.matches(0).next()
     }
 
-    pub(super) fn occupied(self) -> Matches {
+    pub(crate) fn occupied(self) -> Matches {
         Matches(!self.matches(0).0 & ((1 << SLOTS) - 1))
     }
 
     #[inline]
-    pub(super) fn overflow(self) -> u8 {
+    pub(crate) fn overflow(self) -> u8 {
         // SAFETY: within the bucket.
         unsafe { self.0.add(OVERFLOW_AT).read() }
     }
 
-    pub(super) fn add_overflow(self) {
+    pub(crate) fn add_overflow(self) {
         let count = self.overflow().saturating_add(1);
         // SAFETY: within the bucket.
         unsafe { self.0.add(OVERFLOW_AT).write(count) };
     }
 
-    pub(super) fn remove_overflow(self) {
+    pub(crate) fn remove_overflow(self) {
         let count = self.overflow();
         if count != STUCK {
             // SAFETY: within the bucket.
@@ -104,31 +106,31 @@ impl Bucket {
     }
 
     #[inline]
-    pub(super) fn slot(self, slot: usize) -> Compact {
+    pub(crate) fn slot(self, slot: usize) -> Compact {
         debug_assert!(slot < SLOTS);
         // SAFETY: slots are 5 bytes each, within the bucket.
         Compact(unsafe { self.0.add(SLOTS_AT + slot * 5).cast::<[u8; 5]>().read() })
     }
 
-    pub(super) fn set_slot(self, slot: usize, value: Compact) {
+    pub(crate) fn set_slot(self, slot: usize, value: Compact) {
         debug_assert!(slot < SLOTS);
         // SAFETY: as in `slot`.
         unsafe { self.0.add(SLOTS_AT + slot * 5).cast::<[u8; 5]>().write(value.0) };
     }
 
-    pub(super) fn fill(self, slot: usize, tag: u8, value: Compact) {
+    pub(crate) fn fill(self, slot: usize, tag: u8, value: Compact) {
         self.set_slot(slot, value);
         // SAFETY: within the bucket.
         unsafe { self.0.add(TAGS_AT + slot).write(tag) };
     }
 
-    pub(super) fn erase(self, slot: usize) {
+    pub(crate) fn erase(self, slot: usize) {
         // SAFETY: within the bucket.
         unsafe { self.0.add(TAGS_AT + slot).write(0) };
     }
 
     /// Empties a bucket of fresh memory, leaving the spare bytes alone.
-    pub(super) fn clear(self) {
+    pub(crate) fn clear(self) {
         // SAFETY: within the bucket.
         unsafe { self.0.add(OVERFLOW_AT).write_bytes(0, BUCKET_BYTES - OVERFLOW_AT) };
     }

@@ -15,16 +15,18 @@
 //! there from the first call to the last has a position that some call passes over, and is
 //! visited by that call, exactly once.
 
-pub(crate) mod bucket;
-pub(crate) mod entries;
-pub(crate) mod handle;
+mod blocks;
+mod bucket;
+pub mod handle;
 mod point;
 mod segment;
+
+pub use blocks::{BlockDrain, Blocks, hash};
+pub use bucket::{BUCKET_BYTES, SLOTS};
 
 use ebb_heap::{ArenaId, Compact, OutOfMemory};
 use rand::Rng;
 
-use bucket::SLOTS;
 use point::Point;
 use segment::{BUCKETS_MAX, Place, Segment};
 
@@ -42,6 +44,8 @@ pub struct Table {
     /// Segments whose depth is the directory's: none left, and the directory halves.
     deepest: usize,
     segments: usize,
+    /// Buckets of all segments.
+    buckets: usize,
     len: usize,
     /// Counts insertions and removals, which end the validity of a [`Found`].
     version: u32,
@@ -67,6 +71,7 @@ impl Table {
             depth: 0,
             deepest: 0,
             segments: 0,
+            buckets: 0,
             len: 0,
             version: 0,
         }
@@ -84,9 +89,7 @@ impl Table {
 
     /// Segments, and slots that they have altogether.
     pub fn shape(&self) -> (usize, usize) {
-        let mut slots = 0;
-        self.each_segment(|segment| slots += segment.buckets() * SLOTS);
-        (self.segments, slots)
+        (self.segments, self.buckets * SLOTS)
     }
 
     /// Bytes of the directory (the segments are counted by their arena).
@@ -168,7 +171,7 @@ impl Table {
     ) -> Result<(), OutOfMemory> {
         if self.directory.is_empty() {
             self.directory.push(Segment::new(self.arena, 1, 0)?);
-            (self.depth, self.deepest, self.segments) = (0, 1, 1);
+            (self.depth, self.deepest, self.segments, self.buckets) = (0, 1, 1, 1);
         }
         let point = Point::of(hash);
         loop {
@@ -231,6 +234,7 @@ impl Table {
         let mut entries = Vec::with_capacity(old.count());
         old.collect(hash_of, &mut entries);
         let new = Segment::build(self.arena, old.depth(), buckets, &entries)?;
+        self.buckets = self.buckets + new.buckets() - old.buckets();
         self.put(self.rows(first), new);
         // SAFETY: `put` has replaced every row that named it.
         unsafe { old.free() };
@@ -262,6 +266,7 @@ impl Table {
                 return Err(error);
             }
         };
+        self.buckets = self.buckets + low.buckets() + high.buckets() - old.buckets();
         let mut first = first;
         if depth == self.depth {
             self.double();
@@ -308,7 +313,7 @@ impl Table {
             // SAFETY: the directory is cleared at once.
             self.each_segment(|segment| unsafe { segment.free() });
             self.directory = Vec::new();
-            (self.depth, self.deepest, self.segments) = (0, 0, 0);
+            (self.depth, self.deepest, self.segments, self.buckets) = (0, 0, 0, 0);
             return Ok(());
         }
         let segment = self.directory[first];
@@ -339,6 +344,7 @@ impl Table {
         high.collect(hash_of, &mut entries);
         let buckets = Segment::buckets_for(entries.len());
         let merged = Segment::build(self.arena, low.depth() - 1, buckets, &entries)?;
+        self.buckets = self.buckets + merged.buckets() - low.buckets() - high.buckets();
         self.put(rows.start..rows.end + rows.len(), merged);
         self.segments -= 1;
         if low.depth() == self.depth {
@@ -415,9 +421,15 @@ impl Table {
         self.each_segment(|segment| segment.for_each(&mut visit));
     }
 
-    /// Takes the table apart, some segments at a time.
-    pub fn into_drain(mut self) -> Drain {
-        Drain { directory: std::mem::take(&mut self.directory), depth: self.depth, len: self.len }
+    /// Empties the table; what it held is taken apart, some segments at a time, through the
+    /// answer.
+    pub fn drain(&mut self) -> Drain {
+        let directory = std::mem::take(&mut self.directory);
+        let drain = Drain { directory, depth: self.depth, len: self.len };
+        (self.depth, self.deepest, self.segments, self.buckets) = (0, 0, 0, 0);
+        self.len = 0;
+        self.version = self.version.wrapping_add(1);
+        drain
     }
 }
 

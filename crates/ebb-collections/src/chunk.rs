@@ -1,0 +1,193 @@
+//! A chunk of a grown list: packed items with room at both ends, so that pushing and popping
+//! move nothing.
+
+use ebb_heap::{ArenaId, Block, OutOfMemory};
+
+use crate::packed::{Header, Trailer, item_before, list_item, list_item_bytes};
+
+/// The heap's tag for chunks.
+const KIND_CHUNK: u8 = 96;
+
+/// Which end of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The head, LPUSH's.
+    Left,
+    /// The tail, RPUSH's.
+    Right,
+}
+
+/// Items of a list in one block.
+pub(crate) struct Chunk {
+    block: Block,
+    start: u32,
+    end: u32,
+    count: u32,
+}
+
+impl Chunk {
+    /// A chunk of `items` with `room` for more bytes at an end.
+    pub(crate) fn new(
+        arena: ArenaId,
+        items: &[u8],
+        count: usize,
+        room: usize,
+        at: End,
+    ) -> Result<Chunk, OutOfMemory> {
+        let mut block = Block::allocate(arena, items.len() + room, KIND_CHUNK)?;
+        let body = block.body_mut();
+        let start = if at == End::Left { body.len() - items.len() } else { 0 };
+        body[start..start + items.len()].copy_from_slice(items);
+        let end = (start + items.len()) as u32;
+        Ok(Chunk { block, start: start as u32, end, count: count as u32 })
+    }
+
+    /// Its items.
+    #[inline]
+    pub(crate) fn items(&self) -> &[u8] {
+        &self.block.body()[self.start as usize..self.end as usize]
+    }
+
+    /// Number of items.
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Bytes of its items.
+    pub(crate) fn len(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Bytes of its block.
+    pub(crate) fn bytes(&self) -> usize {
+        self.block.bytes()
+    }
+
+    pub(crate) fn block(&mut self) -> &mut Block {
+        &mut self.block
+    }
+
+    pub(crate) fn duplicate(&self) -> Result<Chunk, OutOfMemory> {
+        Chunk::new(self.block.arena(), self.items(), self.count(), 0, End::Right)
+    }
+
+    /// Where the item with an index begins; the end for the number of items.
+    pub(crate) fn offset(&self, index: usize) -> usize {
+        offset_of(self.items(), self.count(), index)
+    }
+
+    /// Adds an item at an end. `room_max` bounds the bytes that are set aside for items to come.
+    pub(crate) fn push(
+        &mut self,
+        at: End,
+        item: &[u8],
+        room_max: usize,
+    ) -> Result<(), OutOfMemory> {
+        let header = Header::of(item.len());
+        let trailer = Trailer::of(header.as_slice().len() + item.len());
+        let parts = [header.as_slice(), item, trailer.as_slice()];
+        let needed = list_item_bytes(item.len());
+        let free = match at {
+            End::Left => self.start as usize,
+            End::Right => self.block.body().len() - self.end as usize,
+        };
+        if free < needed {
+            let room = self.len().min(room_max).max(needed);
+            *self = Chunk::new(self.block.arena(), self.items(), self.count(), room, at)?;
+        }
+        let from = match at {
+            End::Left => {
+                self.start -= needed as u32;
+                self.start as usize
+            }
+            End::Right => {
+                self.end += needed as u32;
+                self.end as usize - needed
+            }
+        };
+        let mut to = from;
+        for part in parts {
+            self.block.body_mut()[to..to + part.len()].copy_from_slice(part);
+            to += part.len();
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    /// The item at an end.
+    #[inline]
+    pub(crate) fn peek(&self, at: End) -> &[u8] {
+        let items = self.items();
+        let start = match at {
+            End::Left => 0,
+            End::Right => item_before(items, items.len()),
+        };
+        &items[list_item(items, start).0]
+    }
+
+    /// Removes `count` items from an end.
+    pub(crate) fn pop(&mut self, at: End, count: usize) {
+        match at {
+            End::Left => self.start += self.offset(count) as u32,
+            End::Right => self.end = self.start + self.offset(self.count() - count) as u32,
+        }
+        self.count -= count as u32;
+    }
+
+    /// Gives back most of the room, if there is much.
+    pub(crate) fn trim(&mut self, spare_max: usize) -> Result<(), OutOfMemory> {
+        if self.block.body().len() - self.len() > spare_max.max(16) {
+            *self = Chunk::new(self.block.arena(), self.items(), self.count(), 0, End::Right)?;
+        }
+        Ok(())
+    }
+
+    /// Puts `with`, which is `count` items, in the place of items `from..to`.
+    pub(crate) fn splice(
+        &mut self,
+        items: std::ops::Range<usize>,
+        with: &[u8],
+        count: usize,
+    ) -> Result<(), OutOfMemory> {
+        let (from, to) = (self.offset(items.start), self.offset(items.end));
+        let (start, len) = (self.start as usize, self.len());
+        let new_len = len - (to - from) + with.len();
+        if start + new_len <= self.block.body().len() {
+            let body = self.block.body_mut();
+            body.copy_within(start + to..start + len, start + from + with.len());
+            body[start + from..start + from + with.len()].copy_from_slice(with);
+            self.end = (start + new_len) as u32;
+        } else {
+            let old = self.items();
+            let all = [&old[..from], with, &old[to..]].concat();
+            *self = Chunk::new(self.block.arena(), &all, self.count(), 0, End::Right)?;
+        }
+        self.count = self.count - items.len() as u32 + count as u32;
+        Ok(())
+    }
+}
+
+/// Where the item with an index begins in `items`, which are `count`; from the nearer end.
+pub(crate) fn offset_of(items: &[u8], count: usize, index: usize) -> usize {
+    if index <= count / 2 {
+        let mut at = 0;
+        for _ in 0..index {
+            at = list_item(items, at).1;
+        }
+        at
+    } else {
+        let mut at = items.len();
+        for _ in index..count {
+            at = item_before(items, at);
+        }
+        at
+    }
+}
+
+/// An item as it lies in a list.
+pub(crate) fn encode(item: &[u8]) -> Vec<u8> {
+    let header = Header::of(item.len());
+    let trailer = Trailer::of(header.as_slice().len() + item.len());
+    [header.as_slice(), item, trailer.as_slice()].concat()
+}

@@ -1,0 +1,80 @@
+//! The grown form of any collection.
+
+use ebb_heap::{Block, OutOfMemory};
+
+use crate::grown_hash::GrownHash;
+use crate::grown_list::GrownList;
+use crate::grown_set::GrownSet;
+use crate::grown_sorted_set::GrownSortedSet;
+
+/// The grown form of a collection.
+pub enum Collection {
+    /// A list.
+    List(GrownList),
+    /// A hash.
+    Hash(GrownHash),
+    /// A set.
+    Set(GrownSet),
+    /// A sorted set.
+    SortedSet(GrownSortedSet),
+}
+
+/// Bytes that a collection takes, by where they lie.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Blocks of elements.
+    pub data: usize,
+    /// Segments of tables.
+    pub index: usize,
+    /// Outside of the heap: directories, inner nodes.
+    pub outside: usize,
+}
+
+macro_rules! each {
+    ($self:expr, $grown:ident => $what:expr) => {
+        match $self {
+            Collection::List($grown) => $what,
+            Collection::Hash($grown) => $what,
+            Collection::Set($grown) => $what,
+            Collection::SortedSet($grown) => $what,
+        }
+    };
+}
+
+impl Collection {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        each!(self, grown => grown.len())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes it takes now, known without a walk.
+    pub fn footprint(&self) -> Footprint {
+        each!(self, grown => grown.footprint())
+    }
+
+    /// A copy of everything.
+    pub fn duplicate(&self) -> Result<Collection, OutOfMemory> {
+        Ok(match self {
+            Collection::List(list) => Collection::List(list.duplicate()?),
+            Collection::Hash(hash) => Collection::Hash(hash.duplicate()?),
+            Collection::Set(set) => Collection::Set(set.duplicate()?),
+            Collection::SortedSet(set) => Collection::SortedSet(set.duplicate()?),
+        })
+    }
+
+    /// Frees some elements, in no order; answers whether any are left. Only for collections
+    /// that nobody will use again.
+    pub fn free_step(&mut self) -> bool {
+        each!(self, grown => grown.free_step())
+    }
+
+    /// Moves the blocks for which `should` holds.
+    pub fn relocate(&mut self, should: impl FnMut(&Block) -> bool) -> Result<(), OutOfMemory> {
+        each!(self, grown => grown.relocate(should))
+    }
+}

@@ -1,0 +1,331 @@
+//! A list in chunks.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use ebb_heap::{Block, OutOfMemory};
+
+use crate::chunk::{Chunk, End, encode};
+use crate::collection::Footprint;
+use crate::list::Fill;
+use crate::packed::{item_before, list_item, list_item_bytes};
+use crate::slot::Arenas;
+
+/// A large list.
+pub struct GrownList {
+    arenas: Arenas,
+    chunks: VecDeque<Chunk>,
+    len: usize,
+    /// Bytes of the chunks' blocks.
+    bytes: usize,
+    /// Has outgrown one chunk (and not shrunk to half of one since).
+    quick: bool,
+}
+
+impl GrownList {
+    pub(crate) fn new(arenas: Arenas) -> GrownList {
+        GrownList { arenas, chunks: VecDeque::new(), len: 0, bytes: 0, quick: false }
+    }
+
+    /// A list of items that lie one after the other.
+    pub(crate) fn of(arenas: Arenas, items: &[u8], count: usize) -> Result<GrownList, OutOfMemory> {
+        let mut list = GrownList::new(arenas);
+        let chunk = Chunk::new(arenas.data, items, count, 0, End::Right)?;
+        list.bytes = chunk.bytes();
+        list.chunks.push_back(chunk);
+        list.len = count;
+        Ok(list)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_quick(&self) -> bool {
+        self.quick
+    }
+
+    /// Does something with a chunk and keeps the count of bytes.
+    fn with<R>(
+        &mut self,
+        chunk: usize,
+        work: impl FnOnce(&mut Chunk) -> Result<R, OutOfMemory>,
+    ) -> Result<R, OutOfMemory> {
+        let chunk = &mut self.chunks[chunk];
+        self.bytes -= chunk.bytes();
+        let result = work(chunk);
+        self.bytes += chunk.bytes();
+        result
+    }
+
+    fn insert_chunk(&mut self, at: usize, chunk: Chunk) {
+        self.bytes += chunk.bytes();
+        self.chunks.insert(at, chunk);
+    }
+
+    fn remove_chunk(&mut self, at: usize) {
+        if let Some(chunk) = self.chunks.remove(at) {
+            self.bytes -= chunk.bytes();
+        }
+    }
+
+    fn end_chunk(&self, end: End) -> Option<usize> {
+        match end {
+            End::Left => (!self.chunks.is_empty()).then_some(0),
+            End::Right => self.chunks.len().checked_sub(1),
+        }
+    }
+
+    pub(crate) fn push(&mut self, end: End, item: &[u8], fill: Fill) -> Result<(), OutOfMemory> {
+        let added = list_item_bytes(item.len());
+        let fits = |list: &GrownList, at: usize| {
+            let chunk = &list.chunks[at];
+            fill.allows(chunk.count() + 1, chunk.len() + added)
+        };
+        match self.end_chunk(end).filter(|&at| fits(self, at)) {
+            Some(at) => {
+                let room_max = fill.bytes.saturating_sub(self.chunks[at].len());
+                self.with(at, |chunk| chunk.push(end, item, room_max))?;
+            }
+            None => {
+                // The chunk that stays behind keeps no room, the new one is for many more.
+                if let Some(at) = self.end_chunk(end) {
+                    self.with(at, |chunk| chunk.trim(chunk.len() / 64))?;
+                }
+                let room = if self.chunks.is_empty() { 0 } else { fill.bytes.min(8192) };
+                let encoded = encode(item);
+                let room = room.saturating_sub(encoded.len());
+                let chunk = Chunk::new(self.arenas.data, &encoded, 1, room, end)?;
+                let at = if end == End::Left { 0 } else { self.chunks.len() };
+                self.insert_chunk(at, chunk);
+                self.quick |= self.chunks.len() > 1;
+            }
+        }
+        self.len += 1;
+        Ok(())
+    }
+
+    pub(crate) fn peek(&self, end: End) -> Option<&[u8]> {
+        self.end_chunk(end).map(|at| self.chunks[at].peek(end))
+    }
+
+    /// The chunk of an item, and the item's index in it.
+    fn locate(&self, index: usize) -> (usize, usize) {
+        if index < self.len / 2 {
+            let mut rest = index;
+            for (at, chunk) in self.chunks.iter().enumerate() {
+                if rest < chunk.count() {
+                    return (at, rest);
+                }
+                rest -= chunk.count();
+            }
+        } else {
+            let mut before = self.len;
+            for (at, chunk) in self.chunks.iter().enumerate().rev() {
+                before -= chunk.count();
+                if index >= before {
+                    return (at, index - before);
+                }
+            }
+        }
+        (self.chunks.len(), 0)
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<&[u8]> {
+        let (at, index) = self.locate(index);
+        let chunk = self.chunks.get(at)?;
+        let items = chunk.items();
+        Some(&items[list_item(items, chunk.offset(index)).0])
+    }
+
+    /// Visits items from an index on, until `visit` answers false.
+    pub(crate) fn walk<'a>(&'a self, from: usize, mut visit: impl FnMut(&'a [u8]) -> bool) {
+        let (first, index) = self.locate(from);
+        let mut skip = index;
+        for chunk in self.chunks.range(first.min(self.chunks.len())..) {
+            let items = chunk.items();
+            let mut at = chunk.offset(std::mem::take(&mut skip));
+            while at < items.len() {
+                let (body, end) = list_item(items, at);
+                if !visit(&items[body]) {
+                    return;
+                }
+                at = end;
+            }
+        }
+    }
+
+    /// Visits items before an index, backwards, until `visit` answers false.
+    pub(crate) fn walk_back<'a>(&'a self, before: usize, mut visit: impl FnMut(&'a [u8]) -> bool) {
+        let Some(last) = before.checked_sub(1) else { return };
+        let (first, index) = self.locate(last);
+        let mut upto = Some(index + 1);
+        for chunk in self.chunks.range(..=first).rev() {
+            let items = chunk.items();
+            let mut at = chunk.offset(upto.take().unwrap_or(chunk.count()));
+            while at > 0 {
+                at = item_before(items, at);
+                if !visit(&items[list_item(items, at).0]) {
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn set(&mut self, index: usize, item: &[u8], fill: Fill) -> Result<(), OutOfMemory> {
+        let (at, index) = self.locate(index);
+        let chunk = &self.chunks[at];
+        let old = chunk.offset(index + 1) - chunk.offset(index);
+        let len = chunk.len() - old + list_item_bytes(item.len());
+        if chunk.count() == 1 || fill.allows(chunk.count(), len) {
+            return self.with(at, |chunk| chunk.splice(index..index + 1, &encode(item), 1));
+        }
+        // The item gets a chunk of its own, between what was before it and after it.
+        let own = Chunk::new(self.arenas.data, &encode(item), 1, 0, End::Right)?;
+        self.split(at, index + 1)?;
+        self.with(at, |chunk| {
+            chunk.pop(End::Right, 1);
+            Ok(())
+        })?;
+        self.insert_chunk(at + 1, own);
+        self.drop_empty(at..at + 3);
+        Ok(())
+    }
+
+    /// Inserts an item before the one with an index.
+    pub(crate) fn insert(
+        &mut self,
+        index: usize,
+        item: &[u8],
+        fill: Fill,
+    ) -> Result<(), OutOfMemory> {
+        if index == 0 {
+            return self.push(End::Left, item, fill);
+        }
+        if index >= self.len {
+            return self.push(End::Right, item, fill);
+        }
+        let (at, index) = self.locate(index);
+        let chunk = &self.chunks[at];
+        let encoded = encode(item);
+        if fill.allows(chunk.count() + 1, chunk.len() + encoded.len()) {
+            self.with(at, |chunk| chunk.splice(index..index, &encoded, 1))?;
+        } else {
+            let own = Chunk::new(self.arenas.data, &encoded, 1, 0, End::Right)?;
+            self.split(at, index)?;
+            self.insert_chunk(at + 1, own);
+            self.drop_empty(at..at + 3);
+            self.merge_around(at, fill)?;
+            self.quick = true;
+        }
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Splits a chunk before an item; the second part may be empty.
+    fn split(&mut self, at: usize, index: usize) -> Result<(), OutOfMemory> {
+        let chunk = &self.chunks[at];
+        let items = &chunk.items()[chunk.offset(index)..];
+        let count = chunk.count() - index;
+        let second = Chunk::new(self.arenas.data, items, count, 0, End::Right)?;
+        self.with(at, |chunk| {
+            chunk.pop(End::Right, count);
+            Ok(())
+        })?;
+        self.insert_chunk(at + 1, second);
+        Ok(())
+    }
+
+    fn drop_empty(&mut self, range: Range<usize>) {
+        for at in range.rev() {
+            if self.chunks.get(at).is_some_and(|chunk| chunk.count() == 0) {
+                self.remove_chunk(at);
+            }
+        }
+    }
+
+    /// Joins a chunk with its neighbours where both are small.
+    fn merge_around(&mut self, at: usize, fill: Fill) -> Result<(), OutOfMemory> {
+        for first in [at, at.saturating_sub(1)] {
+            let (Some(low), Some(high)) = (self.chunks.get(first), self.chunks.get(first + 1))
+            else {
+                continue;
+            };
+            if !fill.half().allows(low.count() + high.count(), low.len() + high.len()) {
+                continue;
+            }
+            let (items, count) = (high.items().to_vec(), high.count());
+            let end = low.count();
+            self.with(first, |chunk| chunk.splice(end..end, &items, count))?;
+            self.remove_chunk(first + 1);
+        }
+        Ok(())
+    }
+
+    /// Removes items.
+    pub(crate) fn remove(&mut self, range: Range<usize>, fill: Fill) -> Result<(), OutOfMemory> {
+        let mut left = range.len();
+        let (mut at, mut index) = self.locate(range.start);
+        while left > 0 {
+            let count = self.chunks[at].count();
+            let here = left.min(count - index);
+            if here == count {
+                self.remove_chunk(at);
+            } else {
+                self.with(at, |chunk| {
+                    match index {
+                        0 => chunk.pop(End::Left, here),
+                        _ if index + here == count => chunk.pop(End::Right, here),
+                        _ => chunk.splice(index..index + here, &[], 0)?,
+                    }
+                    chunk.trim(chunk.len().max(512) * 3)
+                })?;
+                at += 1;
+            }
+            self.len -= here;
+            left -= here;
+            index = 0;
+        }
+        self.merge_around(at.min(self.chunks.len().saturating_sub(1)), fill)?;
+        let shrunk = match self.chunks.len() {
+            0 => true,
+            1 => fill.half().allows(self.chunks[0].count(), self.chunks[0].len()),
+            _ => false,
+        };
+        self.quick &= !shrunk;
+        Ok(())
+    }
+
+    pub(crate) fn footprint(&self) -> Footprint {
+        let outside = self.chunks.capacity() * size_of::<Chunk>();
+        Footprint { data: self.bytes, index: 0, outside }
+    }
+
+    pub(crate) fn duplicate(&self) -> Result<GrownList, OutOfMemory> {
+        let mut copy = GrownList::new(self.arenas);
+        for chunk in &self.chunks {
+            copy.insert_chunk(copy.chunks.len(), chunk.duplicate()?);
+        }
+        (copy.len, copy.quick) = (self.len, self.quick);
+        Ok(copy)
+    }
+
+    pub(crate) fn free_step(&mut self) -> bool {
+        let left = self.chunks.len().saturating_sub(64);
+        self.chunks.truncate(left);
+        left > 0
+    }
+
+    pub(crate) fn relocate(
+        &mut self,
+        mut should: impl FnMut(&Block) -> bool,
+    ) -> Result<(), OutOfMemory> {
+        for at in 0..self.chunks.len() {
+            if should(self.chunks[at].block()) {
+                // The hole that it moves to may be a little larger.
+                self.with(at, |chunk| chunk.block().relocate())?;
+            }
+        }
+        Ok(())
+    }
+}

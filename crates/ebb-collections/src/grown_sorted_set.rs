@@ -1,0 +1,205 @@
+//! A sorted set whose members are blocks in a table, in an order that counts.
+
+use ebb_heap::{Block, Compact, OutOfMemory};
+use ebb_table::handle::BlockRef;
+use ebb_table::{BlockDrain, Blocks};
+use rand::Rng;
+
+use crate::collection::Footprint;
+use crate::grown_set::footprint_of;
+use crate::item::{Element, scored, scored_member_of, set_score};
+use crate::rank_tree::{RankTree, Ranked};
+use crate::slot::Arenas;
+use crate::sorted_set::is_before;
+
+/// A large sorted set.
+pub struct GrownSortedSet {
+    arenas: Arenas,
+    members: Blocks,
+    order: RankTree,
+    drain: Option<BlockDrain>,
+}
+
+/// The member of a name in the order.
+///
+/// SAFETY of the callers: a name is in `order` exactly while its block is in `members`, and
+/// both are borrowed for `'a`.
+fn element<'a>(name: Compact) -> Element<'a> {
+    // SAFETY: as said above.
+    unsafe { BlockRef::<'a>::new(name) }.into()
+}
+
+fn score_of(name: Compact) -> f64 {
+    element(name).score()
+}
+
+impl GrownSortedSet {
+    pub(crate) fn new(arenas: Arenas) -> GrownSortedSet {
+        GrownSortedSet {
+            arenas,
+            members: Blocks::new(arenas.index, scored_member_of),
+            order: RankTree::new(arenas.data),
+            drain: None,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    pub(crate) fn score(&self, member: &[u8]) -> Option<f64> {
+        let found = self.members.find(member)?;
+        Some(Element::from(self.members.get(found)).score())
+    }
+
+    /// How many members `before` holds for.
+    pub(crate) fn partition_point(&self, before: impl Fn(f64, &[u8]) -> bool) -> usize {
+        self.order.partition_point(|name, _| {
+            let element = element(name);
+            before(element.score(), element.scored_member())
+        })
+    }
+
+    /// The position at which a member is, or belongs.
+    fn position(&self, score: f64, member: &[u8]) -> usize {
+        self.order.partition_point(|name, known| match known {
+            Some(known) if known != score => known < score,
+            _ => {
+                let element = element(name);
+                is_before((element.score(), element.scored_member()), (score, member))
+            }
+        })
+    }
+
+    pub(crate) fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
+        let score = self.score(member)?;
+        Some((self.position(score, member), score))
+    }
+
+    pub(crate) fn get(&self, rank: usize) -> Option<(&[u8], f64)> {
+        let element = element(self.order.get(rank)?);
+        Some((element.scored_member(), element.score()))
+    }
+
+    /// Sets a member's score; answers whether the member is new.
+    pub(crate) fn set(&mut self, member: &[u8], score: f64) -> Result<bool, OutOfMemory> {
+        let Some(found) = self.members.find(member) else {
+            let name = self.members.insert(scored(self.arenas.data, score, member)?)?;
+            let at = self.position(score, member);
+            let result = self.order.insert(at, Ranked { score, name }, &score_of);
+            if result.is_err()
+                && let Some(found) = self.members.find(member)
+            {
+                drop(self.members.remove(found));
+            }
+            return result.map(|()| true);
+        };
+        let old = Element::from(self.members.get(found)).score();
+        if old == score {
+            // 0 and -0 are equal, but not the same.
+            set_score(&mut self.members.get_mut(found), score);
+            return Ok(false);
+        }
+        let from = self.position(old, member);
+        self.order.remove(from, &score_of);
+        set_score(&mut self.members.get_mut(found), score);
+        let at = self.position(score, member);
+        let result = self.order.insert(at, Ranked { score, name: found.entry }, &score_of);
+        if result.is_err() {
+            // A member that cannot be in the order is not in the set either.
+            drop(self.members.remove(found));
+        }
+        result.map(|()| false)
+    }
+
+    pub(crate) fn remove(&mut self, member: &[u8]) -> bool {
+        let Some(found) = self.members.find(member) else { return false };
+        let score = Element::from(self.members.get(found)).score();
+        let at = self.position(score, member);
+        self.order.remove(at, &score_of);
+        drop(self.members.remove(found));
+        true
+    }
+
+    pub(crate) fn walk<'a>(&'a self, from: usize, mut visit: impl FnMut(&'a [u8], f64) -> bool) {
+        self.order.walk(from, |name| {
+            let element = element(name);
+            visit(element.scored_member(), element.score())
+        });
+    }
+
+    pub(crate) fn walk_back<'a>(
+        &'a self,
+        before: usize,
+        mut visit: impl FnMut(&'a [u8], f64) -> bool,
+    ) {
+        self.order.walk_back(before, |name| {
+            let element = element(name);
+            visit(element.scored_member(), element.score())
+        });
+    }
+
+    pub(crate) fn scan(&self, position: u64, mut visit: impl FnMut(&[u8], f64)) -> u64 {
+        self.members.scan(position, |block| {
+            let element = Element::from(block);
+            visit(element.scored_member(), element.score());
+        })
+    }
+
+    pub(crate) fn sample(&self, random: &mut impl Rng) -> Option<(&[u8], f64)> {
+        let element = Element::from(self.members.sample(random)?);
+        Some((element.scored_member(), element.score()))
+    }
+
+    pub(crate) fn footprint(&self) -> Footprint {
+        let mut footprint = footprint_of(&self.members);
+        let (leaves, inner) = self.order.bytes();
+        footprint.data += leaves;
+        footprint.outside += inner;
+        footprint
+    }
+
+    pub(crate) fn duplicate(&self) -> Result<GrownSortedSet, OutOfMemory> {
+        let mut copy = GrownSortedSet::new(self.arenas);
+        let mut result = Ok(());
+        self.walk(0, |member, score| {
+            result = (|| {
+                let name = copy.members.insert(scored(self.arenas.data, score, member)?)?;
+                let ranked = Ranked { score, name };
+                copy.order.insert(copy.order.len(), ranked, &score_of)
+            })();
+            result.is_ok()
+        });
+        result.map(|()| copy)
+    }
+
+    pub(crate) fn free_step(&mut self) -> bool {
+        if self.order.free_step() {
+            return true;
+        }
+        let members = &mut self.members;
+        self.drain.get_or_insert_with(|| members.drain()).step()
+    }
+
+    pub(crate) fn relocate(
+        &mut self,
+        mut should: impl FnMut(&Block) -> bool,
+    ) -> Result<(), OutOfMemory> {
+        self.order.relocate(&mut should)?;
+        let order = &mut self.order;
+        self.members.relocate(should, |block, old| {
+            let moved = Element::from(block);
+            let at = order.partition_point(|name, known| match known {
+                Some(known) if known != moved.score() => known < moved.score(),
+                // The former block is gone: its name stands for the moved one.
+                _ if name == old => false,
+                _ => {
+                    let other = element(name);
+                    let other = (other.score(), other.scored_member());
+                    is_before(other, (moved.score(), moved.scored_member()))
+                }
+            });
+            order.rename(at, block.compact());
+        })
+    }
+}

@@ -1,0 +1,78 @@
+//! What HSCAN, SSCAN and ZSCAN share.
+
+use ebb_engine::{CommandError, Context, Reply};
+use ebb_types::{glob, number};
+
+/// Options of a scan.
+pub(crate) struct Options<'a> {
+    cursor: u64,
+    pattern: Option<&'a [u8]>,
+    count: usize,
+    /// The word that leaves half of the elements out was given.
+    pub(crate) bare: bool,
+}
+
+/// Buckets visited in one call, as a multiple of COUNT: a sparse table must not hold up.
+const STEPS_PER_ELEMENT: usize = 10;
+
+impl<'a> Options<'a> {
+    /// Parses `key cursor [MATCH pattern] [COUNT count]` and the word, if there is one.
+    pub(crate) fn parse(
+        ctx: &Context<'a>,
+        bare_word: Option<&str>,
+    ) -> Result<Options<'a>, CommandError> {
+        let cursor =
+            number::parse_u64(ctx.arg(2)).ok_or_else(|| CommandError::new("ERR invalid cursor"))?;
+        let mut options = Options { cursor, pattern: None, count: 10, bare: false };
+        let mut at = 3;
+        while at < ctx.args.len() {
+            if bare_word.is_some_and(|word| ctx.is_word(at, word)) {
+                options.bare = true;
+                at += 1;
+                continue;
+            }
+            let Some(&value) = ctx.args.get(at + 1) else { return Err(CommandError::Syntax) };
+            if ctx.is_word(at, "COUNT") {
+                let count = usize::try_from(ctx.int(at + 1)?).unwrap_or(0);
+                if count == 0 {
+                    return Err(CommandError::Syntax);
+                }
+                options.count = count;
+            } else if ctx.is_word(at, "MATCH") {
+                options.pattern = (value != b"*").then_some(value);
+            } else {
+                return Err(CommandError::Syntax);
+            }
+            at += 2;
+        }
+        Ok(options)
+    }
+
+    /// Whether an element is wanted.
+    pub(crate) fn matches(&self, element: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| glob::matches(pattern, element, false))
+    }
+
+    /// Calls `step` with positions until enough elements were seen, and answers the position to
+    /// go on from. `step` answers the next position and how many elements it saw.
+    pub(crate) fn run(&self, mut step: impl FnMut(u64) -> (u64, usize)) -> u64 {
+        let (mut position, mut seen, mut steps) = (self.cursor, 0, 0);
+        loop {
+            let (next, more) = step(position);
+            (position, seen, steps) = (next, seen + more, steps + 1);
+            let enough =
+                seen >= self.count || steps >= self.count.saturating_mul(STEPS_PER_ELEMENT);
+            if position == 0 || enough {
+                return position;
+            }
+        }
+    }
+}
+
+/// Answers the next cursor and what was found.
+pub(crate) fn answer(reply: &mut Reply, next: u64, found: &[Vec<u8>]) {
+    reply.array(2);
+    reply.bulk(next.to_string().as_bytes());
+    reply.array(found.len());
+    found.iter().for_each(|element| reply.bulk(element));
+}

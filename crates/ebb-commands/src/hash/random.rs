@@ -1,0 +1,136 @@
+//! HRANDFIELD: fields drawn at random.
+
+use std::collections::HashSet;
+
+use ebb_collections::HashRef;
+use ebb_engine::{
+    Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group, KeyFlags, KeySpec,
+};
+use rand::seq::SliceRandom;
+
+pub(super) static HRANDFIELD: CommandSpec = CommandSpec {
+    name: "hrandfield",
+    summary: "Returns fields of a hash drawn at random.",
+    since: "6.2.0",
+    group: Group::Hash,
+    complexity: "O(N) for N fields returned.",
+    arity: -2,
+    flags: Flags::READONLY,
+    keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+    arguments: &[
+        Argument::key("key", 0),
+        Argument::block(
+            "options",
+            &[Argument::integer("count"), Argument::word("withvalues", "WITHVALUES").optional()],
+        )
+        .optional(),
+    ],
+    tips: &["nondeterministic_output"],
+    run: hrandfield,
+    ..CommandSpec::NEW
+};
+
+type Pair = (Vec<u8>, Vec<u8>);
+
+fn hrandfield(ctx: &mut Context<'_>) -> CommandResult {
+    if ctx.args.len() == 2 {
+        return one(ctx);
+    }
+    let count = ctx.int(2)?;
+    let values = match ctx.args.len() {
+        3 => false,
+        4 if ctx.is_word(3, "WITHVALUES") => true,
+        _ => return Err(CommandError::Syntax),
+    };
+    if count < -(i64::MAX / 2) || (values && count.unsigned_abs() > i64::MAX as u64 / 2) {
+        return Err(CommandError::OutOfRange);
+    }
+    let pairs = draw(ctx, count)?;
+    let reply = &mut *ctx.reply;
+    let nested = values && reply.is_resp3();
+    reply.array(if values && !nested { pairs.len() * 2 } else { pairs.len() });
+    for (name, value) in &pairs {
+        if nested {
+            reply.array(2);
+        }
+        reply.bulk(name);
+        if values {
+            reply.bulk(value);
+        }
+    }
+    Ok(())
+}
+
+fn one(ctx: &mut Context<'_>) -> CommandResult {
+    let pairs = draw(ctx, -1)?;
+    match pairs.first() {
+        Some((name, _)) => ctx.reply.bulk(name),
+        None => ctx.reply.null(),
+    }
+    Ok(())
+}
+
+/// `count` different fields, or all; or, of a negative count, that many with repetitions.
+fn draw(ctx: &mut Context<'_>, count: i64) -> Result<Vec<Pair>, CommandError> {
+    let (key, now_ms) = (ctx.key(1), ctx.now_ms);
+    let mut random = rand::rngs::SmallRng::clone(ctx.random);
+    let Some(hash) = ctx.read_hash(&key)? else { return Ok(Vec::new()) };
+    let mut pairs = Vec::new();
+    if count < 0 || (count as usize) < hash.len() / 3 && !hash.is_expiring() {
+        pairs = sample(hash, count, now_ms, &mut random);
+    } else {
+        hash.for_each(|field| {
+            if !field.is_due(now_ms) {
+                pairs.push((field.name.to_vec(), field.value.to_vec()));
+            }
+        });
+        if (count as usize) < pairs.len() {
+            pairs.shuffle(&mut random);
+            pairs.truncate(count as usize);
+        }
+    }
+    *ctx.random = random;
+    Ok(pairs)
+}
+
+fn sample(
+    hash: HashRef<'_>,
+    count: i64,
+    now_ms: i64,
+    random: &mut rand::rngs::SmallRng,
+) -> Vec<Pair> {
+    let mut pairs = Vec::new();
+    let mut seen = HashSet::new();
+    let mut live = false;
+    hash.for_each(|field| live |= !field.is_due(now_ms));
+    while live && pairs.len() < count.unsigned_abs() as usize {
+        let Some(field) = hash.sample(random).filter(|field| !field.is_due(now_ms)) else {
+            continue;
+        };
+        if count < 0 || seen.insert(field.name) {
+            pairs.push((field.name.to_vec(), field.value.to_vec()));
+        }
+    }
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Client;
+
+    #[test]
+    fn draws_with_and_without_repetition() {
+        let mut client = Client::new();
+        assert_eq!(client.say("HRANDFIELD h"), "$-1\r\n");
+        assert_eq!(client.say("HRANDFIELD h 3"), "*0\r\n");
+        client.say("HSET h a 1");
+        assert_eq!(client.say("HRANDFIELD h"), "$1\r\na\r\n");
+        assert_eq!(client.say("HRANDFIELD h 5"), "*1\r\n$1\r\na\r\n");
+        assert_eq!(client.say("HRANDFIELD h -2"), "*2\r\n$1\r\na\r\n$1\r\na\r\n");
+        assert_eq!(client.say("HRANDFIELD h 1 WITHVALUES"), "*2\r\n$1\r\na\r\n$1\r\n1\r\n");
+        assert_eq!(client.say("HRANDFIELD h 1 x"), "-ERR syntax error\r\n");
+        (0..30).for_each(|n| drop(client.say(&format!("HSET big {n} x"))));
+        assert!(client.say("HRANDFIELD big 7").starts_with("*7\r\n"));
+        assert!(client.say("HRANDFIELD big 30").starts_with("*30\r\n"));
+    }
+}

@@ -1,0 +1,204 @@
+//! Collections as a running command sees them.
+
+use ebb_collections::{
+    Fill, Form, HashMut, HashRef, Limits, ListMut, ListRef, SetMut, SetRef, SortedSetMut,
+    SortedSetRef,
+};
+use ebb_config::id;
+use ebb_keyspace::{Editor, EntryRef, Key, Type};
+
+use crate::context::{Access, Context};
+use crate::error::CommandError;
+use crate::journal::Event;
+use crate::reply::Reply;
+use crate::server::Server;
+
+/// Up to where a hash stays packed.
+pub fn hash_limits(server: &Server) -> Limits {
+    Limits {
+        entries: server.config.get(id::HASH_MAX_LISTPACK_ENTRIES) as usize,
+        value: server.config.get(id::HASH_MAX_LISTPACK_VALUE) as usize,
+    }
+}
+
+/// Up to where a set stays packed.
+pub fn set_limits(server: &Server) -> Limits {
+    Limits {
+        entries: server.config.get(id::SET_MAX_LISTPACK_ENTRIES) as usize,
+        value: server.config.get(id::SET_MAX_LISTPACK_VALUE) as usize,
+    }
+}
+
+/// Up to where a sorted set stays packed.
+pub fn sorted_set_limits(server: &Server) -> Limits {
+    Limits {
+        entries: server.config.get(id::ZSET_MAX_LISTPACK_ENTRIES) as usize,
+        value: server.config.get(id::ZSET_MAX_LISTPACK_VALUE) as usize,
+    }
+}
+
+/// How much a list keeps in one chunk.
+pub fn list_fill(server: &Server) -> Fill {
+    Fill::from_directive(server.config.get(id::LIST_MAX_LISTPACK_SIZE))
+}
+
+/// Wraps a slot as a set, with the configured limits.
+pub fn set_in<S: ebb_collections::Slot>(server: &Server, slot: S) -> SetMut<S> {
+    let ints = server.config.get(id::SET_MAX_INTSET_ENTRIES) as usize;
+    SetMut::new(slot, set_limits(server), ints)
+}
+
+/// The collection in an entry, or the error for other types.
+fn expect<'e, T>(
+    entry: Option<EntryRef<'e>>,
+    view: impl FnOnce(&EntryRef<'e>) -> Option<T>,
+) -> Result<Option<T>, CommandError> {
+    match entry {
+        None => Ok(None),
+        Some(entry) => view(&entry).map(Some).ok_or(CommandError::WrongType),
+    }
+}
+
+/// Removes the fields that are due.
+fn without_due_fields(
+    mut hash: HashMut<Editor<'_>>,
+    now_ms: i64,
+) -> Result<HashMut<Editor<'_>>, CommandError> {
+    while hash.as_ref().is_expiring() && hash.expire_one(now_ms)?.is_some() {}
+    Ok(hash)
+}
+
+/// What a command sees of one type of collection.
+macro_rules! collection {
+    ($what:literal, $view:ident, $read:ident, $read_and_reply:ident, $Ref:ident) => {
+        #[doc = concat!("The key's ", $what, ", for a command that reads it.")]
+        #[inline]
+        pub fn $read(&mut self, key: &Key<'_>) -> Result<Option<$Ref<'_>>, CommandError> {
+            expect(self.read(key), |entry| entry.$view())
+        }
+
+        #[doc = concat!("The key's ", $what, " and the reply, to answer one with the other.")]
+        #[inline]
+        pub fn $read_and_reply(
+            &mut self,
+            key: &Key<'_>,
+        ) -> Result<(Option<$Ref<'_>>, &mut Reply), CommandError> {
+            let (entry, reply) = self.read_and_reply(key);
+            Ok((expect(entry, |entry| entry.$view())?, reply))
+        }
+    };
+}
+
+impl<'a> Context<'a> {
+    collection!("hash", hash, read_hash, read_hash_and_reply, HashRef);
+    collection!("list", list, read_list, read_list_and_reply, ListRef);
+    collection!("set", set, read_set, read_set_and_reply, SetRef);
+    collection!("sorted set", sorted_set, read_sorted_set, read_sorted_set_and_reply, SortedSetRef);
+
+    /// Opens the collection of a key to change it, and the reply beside it. A key that is not
+    /// there is made with `new`, if that says so: whoever opens it fills it.
+    pub fn edit_collection(
+        &mut self,
+        key: &Key<'_>,
+        kind: Type,
+        new: Option<Form>,
+    ) -> Result<(Option<Editor<'_>>, &mut Reply), CommandError> {
+        let number = self.session.db;
+        let found = self.locate(number, key, Access::Write);
+        let db = self.locks.shard_of(key).db(number);
+        let editor = match (found, new) {
+            (Some(found), _) if db.at(found).value_type() != kind => {
+                return Err(CommandError::WrongType);
+            }
+            (Some(found), _) => Some(db.edit_collection(key, found)),
+            (None, Some(form)) => Some(db.new_collection(key, form)?),
+            (None, None) => None,
+        };
+        Ok((editor, self.reply))
+    }
+
+    /// The key's hash to change, without fields that are due, if it is there.
+    pub fn edit_hash(
+        &mut self,
+        key: &Key<'_>,
+    ) -> Result<Option<HashMut<Editor<'_>>>, CommandError> {
+        let (limits, now_ms) = (hash_limits(self.server), self.now_ms);
+        let (editor, _) = self.edit_collection(key, Type::Hash, None)?;
+        editor.map(|editor| without_due_fields(HashMut::new(editor, limits), now_ms)).transpose()
+    }
+
+    /// The key's hash to change, made if it is not there.
+    pub fn open_hash(&mut self, key: &Key<'_>) -> Result<HashMut<Editor<'_>>, CommandError> {
+        let (limits, now_ms) = (hash_limits(self.server), self.now_ms);
+        let (editor, _) = self.edit_collection(key, Type::Hash, Some(Form::Hash))?;
+        let editor = editor.ok_or(CommandError::OutOfMemory)?;
+        without_due_fields(HashMut::new(editor, limits), now_ms)
+    }
+
+    /// The key's list to change, if it is there.
+    pub fn edit_list(
+        &mut self,
+        key: &Key<'_>,
+    ) -> Result<(Option<ListMut<Editor<'_>>>, &mut Reply), CommandError> {
+        let fill = list_fill(self.server);
+        let (editor, reply) = self.edit_collection(key, Type::List, None)?;
+        Ok((editor.map(|editor| ListMut::new(editor, fill)), reply))
+    }
+
+    /// The key's list to change, made if it is not there.
+    pub fn open_list(&mut self, key: &Key<'_>) -> Result<ListMut<Editor<'_>>, CommandError> {
+        let fill = list_fill(self.server);
+        let (editor, _) = self.edit_collection(key, Type::List, Some(Form::List))?;
+        editor.map(|editor| ListMut::new(editor, fill)).ok_or(CommandError::OutOfMemory)
+    }
+
+    /// The key's set to change, if it is there.
+    pub fn edit_set(
+        &mut self,
+        key: &Key<'_>,
+    ) -> Result<(Option<SetMut<Editor<'_>>>, &mut Reply), CommandError> {
+        let server = self.server;
+        let (editor, reply) = self.edit_collection(key, Type::Set, None)?;
+        Ok((editor.map(|editor| set_in(server, editor)), reply))
+    }
+
+    /// The key's set to change, made if it is not there.
+    pub fn open_set(&mut self, key: &Key<'_>) -> Result<SetMut<Editor<'_>>, CommandError> {
+        let server = self.server;
+        let (editor, _) = self.edit_collection(key, Type::Set, Some(Form::IntSet))?;
+        editor.map(|editor| set_in(server, editor)).ok_or(CommandError::OutOfMemory)
+    }
+
+    /// The key's sorted set to change, if it is there.
+    pub fn edit_sorted_set(
+        &mut self,
+        key: &Key<'_>,
+    ) -> Result<(Option<SortedSetMut<Editor<'_>>>, &mut Reply), CommandError> {
+        let limits = sorted_set_limits(self.server);
+        let (editor, reply) = self.edit_collection(key, Type::SortedSet, None)?;
+        Ok((editor.map(|editor| SortedSetMut::new(editor, limits)), reply))
+    }
+
+    /// The key's sorted set to change, made if it is not there.
+    pub fn open_sorted_set(
+        &mut self,
+        key: &Key<'_>,
+    ) -> Result<SortedSetMut<Editor<'_>>, CommandError> {
+        let limits = sorted_set_limits(self.server);
+        let (editor, _) = self.edit_collection(key, Type::SortedSet, Some(Form::SortedSet))?;
+        editor.map(|editor| SortedSetMut::new(editor, limits)).ok_or(CommandError::OutOfMemory)
+    }
+
+    /// Tells of one event for so many changes.
+    pub fn changed_many(&mut self, key: &Key<'_>, event: Event, changes: u64) {
+        self.changed(key, event);
+        self.journal.dirty += changes.saturating_sub(1);
+    }
+
+    /// Tells of the end of a key whose collection has become empty, if it has.
+    pub fn gone_if(&mut self, key: &Key<'_>, gone: bool) {
+        if gone {
+            self.notify(key, Event::generic("del"));
+        }
+    }
+}

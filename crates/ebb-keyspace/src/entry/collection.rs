@@ -1,0 +1,391 @@
+//! Collections in an entry: packed bytes behind their length, or a pointer to the grown form.
+//!
+//! ```text
+//! packed: | length, 4 bytes | bytes | spare room |
+//! grown:  | pointer, 8 bytes |
+//! ```
+
+use std::ops::Range;
+
+use ebb_collections::{Collection, Form, HashRef, ListRef, SetRef, SortedSetRef};
+use ebb_heap::{ArenaId, Block, OutOfMemory};
+
+use super::{Entry, EntryMut, EntryRef, Front, HAS_DEADLINE, INT32, StringRef, Type, array};
+use crate::lazyfree;
+
+/// Kinds of packed entries, by form, and of grown ones, by type.
+const PACKED: u8 = INT32 + 24;
+const GROWN: u8 = INT32 + 36;
+const FORMS: [Form; 6] =
+    [Form::List, Form::Hash, Form::ExpiringHash, Form::IntSet, Form::Set, Form::SortedSet];
+const LENGTH_BYTES: usize = 4;
+const POINTER_BYTES: usize = 8;
+/// Packed bytes beyond this get spare room when they grow, an eighth of their length.
+const TIGHT_MAX: usize = 256;
+
+/// A value of any type.
+pub enum ValueRef<'a> {
+    /// A string.
+    String(StringRef<'a>),
+    /// A small collection.
+    Packed(Form, &'a [u8]),
+    /// A large collection.
+    Grown(&'a Collection),
+}
+
+fn packed_kind(form: Form) -> u8 {
+    PACKED + FORMS.iter().position(|&other| other == form).unwrap_or(0) as u8
+}
+
+fn type_of_form(form: Form) -> Type {
+    match form {
+        Form::List => Type::List,
+        Form::Hash | Form::ExpiringHash => Type::Hash,
+        Form::IntSet | Form::Set => Type::Set,
+        Form::SortedSet => Type::SortedSet,
+    }
+}
+
+fn type_of_grown(collection: &Collection) -> Type {
+    match collection {
+        Collection::List(_) => Type::List,
+        Collection::Hash(_) => Type::Hash,
+        Collection::Set(_) => Type::Set,
+        Collection::SortedSet(_) => Type::SortedSet,
+    }
+}
+
+/// The type of a kind that is not a string's.
+fn type_of_kind(kind: u8) -> Option<Type> {
+    if let Some(&form) = kind.checked_sub(PACKED).and_then(|at| FORMS.get(usize::from(at))) {
+        return Some(type_of_form(form));
+    }
+    kind.checked_sub(GROWN).and_then(|at| Type::ALL.get(usize::from(at)).copied())
+}
+
+fn flag_of(front: &Front<'_>) -> u8 {
+    if front.deadline.is_some() { HAS_DEADLINE } else { 0 }
+}
+
+impl<'a> EntryRef<'a> {
+    /// The type of its value.
+    pub fn value_type(&self) -> Type {
+        type_of_kind(self.kind()).unwrap_or(Type::String)
+    }
+
+    fn form(&self) -> Option<Form> {
+        self.kind().checked_sub(PACKED).and_then(|at| FORMS.get(usize::from(at)).copied())
+    }
+
+    fn pointer(&self) -> Option<*mut Collection> {
+        let is_grown = self.kind() >= GROWN;
+        let read = || u64::from_le_bytes(array(&self.0.body()[self.key_range().end..]));
+        is_grown.then(|| std::ptr::with_exposed_provenance_mut(read() as usize))
+    }
+
+    fn packed(&self) -> &'a [u8] {
+        let value = &self.0.body()[self.key_range().end..];
+        let len = u32::from_le_bytes(array(value)) as usize;
+        &value[LENGTH_BYTES..LENGTH_BYTES + len]
+    }
+
+    /// Its value.
+    pub fn value(&self) -> ValueRef<'a> {
+        if let Some(form) = self.form() {
+            return ValueRef::Packed(form, self.packed());
+        }
+        match self.grown() {
+            Some(grown) => ValueRef::Grown(grown),
+            None => ValueRef::String(self.string()),
+        }
+    }
+
+    /// The grown collection in it.
+    pub fn grown(&self) -> Option<&'a Collection> {
+        // SAFETY: the pointer was made of a box that the entry owns, and the entry is borrowed
+        // for `'a`.
+        self.pointer().map(|pointer| unsafe { &*pointer })
+    }
+
+    /// The list in it.
+    pub fn list(&self) -> Option<ListRef<'a>> {
+        match self.value() {
+            ValueRef::Packed(Form::List, bytes) => Some(ListRef::Packed(bytes)),
+            ValueRef::Grown(Collection::List(list)) => Some(ListRef::Grown(list)),
+            _ => None,
+        }
+    }
+
+    /// The hash in it.
+    #[inline]
+    pub fn hash(&self) -> Option<HashRef<'a>> {
+        match self.value() {
+            ValueRef::Packed(Form::Hash, bytes) => Some(HashRef::Packed(bytes, false)),
+            ValueRef::Packed(Form::ExpiringHash, bytes) => Some(HashRef::Packed(bytes, true)),
+            ValueRef::Grown(Collection::Hash(hash)) => Some(HashRef::Grown(hash)),
+            _ => None,
+        }
+    }
+
+    /// The set in it.
+    #[inline]
+    pub fn set(&self) -> Option<SetRef<'a>> {
+        match self.value() {
+            ValueRef::Packed(Form::IntSet, bytes) => Some(SetRef::Ints(bytes)),
+            ValueRef::Packed(Form::Set, bytes) => Some(SetRef::Packed(bytes)),
+            ValueRef::Grown(Collection::Set(set)) => Some(SetRef::Grown(set)),
+            _ => None,
+        }
+    }
+
+    /// The sorted set in it.
+    #[inline]
+    pub fn sorted_set(&self) -> Option<SortedSetRef<'a>> {
+        match self.value() {
+            ValueRef::Packed(Form::SortedSet, bytes) => Some(SortedSetRef::Packed(bytes)),
+            ValueRef::Grown(Collection::SortedSet(set)) => Some(SortedSetRef::Grown(set)),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a collection without elements; only while it is being changed.
+    pub(crate) fn is_empty_collection(&self) -> bool {
+        match self.value() {
+            ValueRef::String(_) => false,
+            ValueRef::Packed(Form::IntSet, bytes) => bytes.len() <= 1,
+            ValueRef::Packed(_, bytes) => ebb_collections::packed::count(bytes) == 0,
+            ValueRef::Grown(grown) => grown.is_empty(),
+        }
+    }
+
+    /// Whether it is a hash with fields that have a deadline.
+    pub(crate) fn is_expiring_hash(&self) -> bool {
+        match self.value() {
+            ValueRef::Packed(form, _) => form == Form::ExpiringHash,
+            ValueRef::Grown(Collection::Hash(hash)) => HashRef::Grown(hash).is_expiring(),
+            _ => false,
+        }
+    }
+
+    /// When the next field of a hash expires.
+    pub(crate) fn next_field_deadline(&self) -> Option<i64> {
+        self.hash()?.next_deadline()
+    }
+
+    /// The name that OBJECT ENCODING answers for a collection.
+    pub(super) fn collection_encoding(&self) -> Option<&'static str> {
+        match self.value_type() {
+            Type::String => None,
+            Type::List => self.list().map(|list| list.encoding()),
+            Type::Hash => self.hash().map(|hash| hash.encoding()),
+            Type::Set => self.set().map(|set| set.encoding()),
+            Type::SortedSet => self.sorted_set().map(|set| set.encoding()),
+        }
+    }
+
+    fn front_with<'k>(&self, key: &'k [u8], deadline: Option<i64>) -> Front<'k> {
+        let body = self.0.body();
+        Front {
+            key,
+            deadline,
+            clock: array(&body[super::CLOCK]),
+            partition: body[super::PARTITION],
+        }
+    }
+
+    /// A copy of a collection under another key.
+    pub(super) fn copy_collection(
+        &self,
+        arena: ArenaId,
+        key: &[u8],
+        deadline: Option<i64>,
+    ) -> Option<Result<Entry, OutOfMemory>> {
+        let front = self.front_with(key, deadline);
+        match self.value() {
+            ValueRef::String(_) => None,
+            ValueRef::Packed(form, bytes) => Some(Entry::packed(arena, &front, form, bytes, 0)),
+            ValueRef::Grown(grown) => {
+                Some(grown.duplicate().and_then(|copy| Entry::with_grown(arena, &front, copy)))
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn packed(
+        arena: ArenaId,
+        front: &Front<'_>,
+        form: Form,
+        bytes: &[u8],
+        spare: usize,
+    ) -> Result<Entry, OutOfMemory> {
+        let at = front.len();
+        let len = at + LENGTH_BYTES + bytes.len() + spare;
+        let mut block = Block::allocate(arena, len, packed_kind(form) | flag_of(front))?;
+        let body = block.body_mut();
+        front.write(body);
+        body[at..at + LENGTH_BYTES].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
+        let at = at + LENGTH_BYTES;
+        body[at..at + bytes.len()].copy_from_slice(bytes);
+        Ok(Entry(block))
+    }
+
+    /// An entry that points to a collection, which is not its own yet.
+    fn pointing(
+        arena: ArenaId,
+        front: &Front<'_>,
+        grown: Type,
+        pointer: *mut Collection,
+    ) -> Result<Entry, OutOfMemory> {
+        let at = front.len();
+        let kind = GROWN + grown as u8;
+        let mut block = Block::allocate(arena, at + POINTER_BYTES, kind | flag_of(front))?;
+        let body = block.body_mut();
+        front.write(body);
+        let address = pointer.expose_provenance() as u64;
+        body[at..at + POINTER_BYTES].copy_from_slice(&address.to_le_bytes());
+        Ok(Entry(block))
+    }
+
+    fn with_grown(
+        arena: ArenaId,
+        front: &Front<'_>,
+        collection: Collection,
+    ) -> Result<Entry, OutOfMemory> {
+        let grown = type_of_grown(&collection);
+        let pointer = Box::into_raw(Box::new(collection));
+        let entry = Entry::pointing(arena, front, grown, pointer);
+        if entry.is_err() {
+            // SAFETY: the pointer is the box's, and no entry owns it.
+            drop(unsafe { Box::from_raw(pointer) });
+        }
+        entry
+    }
+
+    /// An entry of a new collection.
+    pub fn build_collection(
+        arena: ArenaId,
+        key: &[u8],
+        deadline: Option<i64>,
+        form: Form,
+        bytes: &[u8],
+        grown: Option<Collection>,
+    ) -> Result<Entry, OutOfMemory> {
+        let front = Front { key, deadline, clock: [0; 3], partition: 0 };
+        match grown {
+            Some(grown) => Entry::with_grown(arena, &front, grown),
+            None => Entry::packed(arena, &front, form, bytes, 0),
+        }
+    }
+
+    /// The same entry under another key and with another deadline. A large value stays where it
+    /// is. Without memory, the entry comes back as it was.
+    pub fn renamed(
+        mut self,
+        arena: ArenaId,
+        key: &[u8],
+        deadline: Option<i64>,
+    ) -> Result<Entry, (Entry, OutOfMemory)> {
+        let old = self.as_ref();
+        let made = match old.pointer() {
+            Some(pointer) => {
+                Entry::pointing(arena, &old.front_with(key, deadline), old.value_type(), pointer)
+            }
+            None => old.copy(arena, key, deadline),
+        };
+        match made {
+            Ok(entry) => {
+                self.disown();
+                Ok(entry)
+            }
+            Err(error) => Err((self, error)),
+        }
+    }
+
+    /// Gives up the grown collection, which another entry owns now.
+    fn disown(&mut self) {
+        if self.as_ref().pointer().is_some() {
+            self.0.set_kind(INT32);
+        }
+    }
+
+    /// Frees what is not in the entry's block: at once, or later if that takes long.
+    pub(super) fn free_collection(&mut self) {
+        if let Some(pointer) = self.as_ref().pointer() {
+            // SAFETY: the entry owns the box and is going away.
+            lazyfree::discard(unsafe { Box::from_raw(pointer) });
+        }
+    }
+}
+
+impl<'a> EntryMut<'a> {
+    /// The grown collection, to change.
+    pub(crate) fn grown_mut(self) -> Option<&'a mut Collection> {
+        // SAFETY: the entry owns the box and is borrowed mutably for `'a`.
+        self.as_ref().pointer().map(|pointer| unsafe { &mut *pointer })
+    }
+
+    /// The packed bytes, to change.
+    pub(crate) fn into_packed(self) -> &'a mut [u8] {
+        let at = self.as_ref().key_range().end + LENGTH_BYTES;
+        let len = self.as_ref().packed().len();
+        &mut self.0.into_body()[at..at + len]
+    }
+
+    /// Puts `parts` in the place of a range of the packed bytes. Answers the entry that takes
+    /// this one's place if there is no room here, or far too much.
+    pub(crate) fn splice_packed(
+        mut self,
+        range: Range<usize>,
+        parts: &[&[u8]],
+    ) -> Result<Option<Entry>, OutOfMemory> {
+        let added: usize = parts.iter().map(|part| part.len()).sum();
+        let at = self.as_ref().key_range().end;
+        let old_len = self.as_ref().packed().len();
+        let len = old_len - range.len() + added;
+        let room = self.0.body().len() - at - LENGTH_BYTES;
+        let start = at + LENGTH_BYTES;
+        if len <= room && (room - len <= TIGHT_MAX || room <= 4 * len) {
+            let body = self.0.body_mut();
+            let tail = start + range.end..start + old_len;
+            body.copy_within(tail, start + range.start + added);
+            let mut to = start + range.start;
+            for part in parts {
+                body[to..to + part.len()].copy_from_slice(part);
+                to += part.len();
+            }
+            body[at..at + LENGTH_BYTES].copy_from_slice(&(len as u32).to_le_bytes());
+            return Ok(None);
+        }
+        let old = self.as_ref();
+        let spare = if len > TIGHT_MAX && len > old_len { len / 8 } else { 0 };
+        let form = old.form().unwrap_or(Form::List);
+        let front = old.front_with(old.key(), old.deadline());
+        let mut entry = Entry::packed(self.0.arena(), &front, form, &[], len + spare)?;
+        let bytes = old.packed();
+        let body = entry.0.body_mut();
+        body[at..at + LENGTH_BYTES].copy_from_slice(&(len as u32).to_le_bytes());
+        let mut to = start;
+        let before = [&bytes[..range.start]];
+        let after = [&bytes[range.end..]];
+        for part in before.iter().chain(parts).chain(&after) {
+            body[to..to + part.len()].copy_from_slice(part);
+            to += part.len();
+        }
+        Ok(Some(entry))
+    }
+
+    /// The entry with another value, in packed form.
+    pub(crate) fn packed_as(&self, form: Form, bytes: &[u8]) -> Result<Entry, OutOfMemory> {
+        let old = self.as_ref();
+        let front = old.front_with(old.key(), old.deadline());
+        Entry::packed(self.0.arena(), &front, form, bytes, 0)
+    }
+
+    /// The entry with a grown collection for its value.
+    pub(crate) fn grown_as(&self, collection: Collection) -> Result<Entry, OutOfMemory> {
+        let old = self.as_ref();
+        let front = old.front_with(old.key(), old.deadline());
+        Entry::with_grown(self.0.arena(), &front, collection)
+    }
+}
