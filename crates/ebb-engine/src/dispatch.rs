@@ -387,6 +387,10 @@ impl Run<'_, '_> {
         let keyspace = self.locks.keyspace();
         if command.spec.scope == Scope::All {
             self.locks.hold_all();
+        } else if command.spec.flags.has(Flags::PUBSUB) {
+            // No data is needed, not even if a channel is in the place of a key: others may have
+            // what is still held of the command before.
+            self.locks.release();
         } else if let Some((_, hash)) = hashed {
             self.locks.hold_one(keyspace.shard_of(hash));
         } else if transaction::releases_watches(command.name) {

@@ -31,11 +31,6 @@ pub(super) static SPUBLISH: CommandSpec = CommandSpec {
 };
 
 fn publish(ctx: &mut Context<'_>, kind: Kind) -> CommandResult {
-    let is_in_transaction = ctx.bytes == 0;
-    if !is_in_transaction {
-        // No data is needed: others may have what is still held of the command before.
-        ctx.locks.release();
-    }
     let post = &mut ctx.journal.effects.post;
     let receivers = ctx.server.pubsub.publish(ctx.server, kind, ctx.args[1], ctx.args[2], post);
     ctx.reply.count(receivers);
