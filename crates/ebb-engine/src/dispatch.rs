@@ -133,7 +133,7 @@ impl Executor {
             let requests = turn.requests;
             turn.reply.set_protocol(turn.session.protocol);
             turn.progress = Progress::Done;
-            let reply_limit = self.server.output_limits.reply_bytes(&turn.session.client);
+            turn.reply.set_limit(self.server.output_limits.reply_bytes(&turn.session.client));
             for (index, request) in requests.iter().enumerate() {
                 ahead.prepare(self, turns, batch, &mut locks, number);
                 let prepared = ahead.ring[number % RING];
@@ -153,7 +153,7 @@ impl Executor {
                     *progress = Progress::Paused(index);
                 } else {
                     run.request(&prepared, reply);
-                    session.is_over_output_limit = reply.len() >= reply_limit;
+                    session.is_over_output_limit = reply.room() == 0;
                     if session.close_after_reply || session.is_over_output_limit {
                         *progress = Progress::Close(index + 1);
                     }
