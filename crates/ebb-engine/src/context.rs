@@ -55,6 +55,8 @@ pub(crate) enum Access {
     Read,
     /// For asking about the key: hit or miss, but not the clock.
     Ask,
+    /// The same, but a miss is not told of.
+    Inspect,
     /// For writing: the clock.
     Write,
     /// As if nobody had looked.
@@ -63,7 +65,7 @@ pub(crate) enum Access {
 
 impl Access {
     fn counts(self) -> bool {
-        matches!(self, Access::Read | Access::Ask)
+        matches!(self, Access::Read | Access::Ask | Access::Inspect)
     }
 
     fn touches(self) -> bool {
@@ -160,7 +162,9 @@ impl<'a> Context<'a> {
     fn miss(&mut self, db: usize, key: &Key<'_>, access: Access) {
         if access.counts() {
             self.journal.misses += 1;
-            self.journal.tell(self.server, db, key.bytes(), Event::key_miss(), false);
+            if access != Access::Inspect {
+                self.journal.tell(self.server, db, key.bytes(), Event::key_miss(), false);
+            }
         }
     }
 
@@ -194,6 +198,12 @@ impl<'a> Context<'a> {
     /// the clock.
     pub fn ask(&mut self, key: &Key<'_>) -> Option<EntryRef<'_>> {
         self.find(self.session.db, key, Access::Ask)
+    }
+
+    /// The same for a command that looks into how the key is kept: a miss is counted, but
+    /// keyspace notifications do not tell of it.
+    pub fn inspect(&mut self, key: &Key<'_>) -> Option<EntryRef<'_>> {
+        self.find(self.session.db, key, Access::Inspect)
     }
 
     /// The key's entry, its clock set to now even if the client said CLIENT NO-TOUCH.
@@ -311,6 +321,14 @@ impl<'a> Context<'a> {
         for number in 0..self.server.keyspace.shards() {
             visit(self.enter_shard(number));
         }
+    }
+
+    /// Tells that a key is new in a database before any change is told. This is for commands that
+    /// put one key in the place of another, which counts as new even if the name was in use;
+    /// others need not tell.
+    pub fn appeared(&mut self, db: usize, key: &Key<'_>) {
+        self.locks.shard_of(key).db(db).take_created(key.hash());
+        self.journal.tell(self.server, db, key.bytes(), Event::new_key(), false);
     }
 
     /// Tells that the selected database, or all of them, were emptied.

@@ -136,7 +136,7 @@ impl Executor {
             let requests = turn.requests;
             turn.reply.set_protocol(turn.session.protocol);
             turn.progress = Progress::Done;
-            let reply_limit = self.server.output_limits.reply_bytes(&turn.session.client);
+            turn.reply.set_limit(self.server.output_limits.reply_bytes(&turn.session.client));
             for (index, request) in requests.iter().enumerate() {
                 ahead.prepare(self, turns, batch, &mut locks, number);
                 let prepared = ahead.ring[number % RING];
@@ -156,7 +156,7 @@ impl Executor {
                     *progress = Progress::Paused(index);
                 } else {
                     run.request(&prepared, reply);
-                    session.is_over_output_limit = reply.len() >= reply_limit;
+                    session.is_over_output_limit = reply.room() == 0;
                     if session.close_after_reply || session.is_over_output_limit {
                         *progress = Progress::Close(index + 1);
                     } else if session.blocked.is_some() {
@@ -411,6 +411,10 @@ impl Run<'_, '_> {
         let keyspace = self.locks.keyspace();
         if command.spec.scope == Scope::All {
             self.locks.hold_all();
+        } else if command.spec.flags.has(Flags::PUBSUB) {
+            // No data is needed, not even if a channel is in the place of a key: others may have
+            // what is still held of the command before.
+            self.locks.release();
         } else if let Some((_, hash)) = hashed {
             self.locks.hold_one(keyspace.shard_of(hash));
         } else if transaction::releases_watches(command.name) {

@@ -1,9 +1,9 @@
 //! The choke point for effects: what commands did, told while their locks are held.
 //!
 //! Every change passes [`crate::Context::changed`], which marks the transactions that watch
-//! the key and leaves the change here. Whatever follows the data (a log, replicas, keyspace
-//! notifications, client tracking) subscribes through a [`Sink`]; without one, a change
-//! costs an addition.
+//! the key and leaves the change here. Keyspace notifications and client tracking collect it in
+//! [`Effects`]; whatever else follows the data (a log, replicas) subscribes through a [`Sink`].
+//! While nobody follows, a change costs an addition.
 
 use crate::blocking::Ready;
 use crate::notify::Effects;

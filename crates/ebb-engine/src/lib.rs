@@ -3,7 +3,8 @@
 //! - [`spec`] says what a command is; [`table`] finds it by name.
 //! - [`dispatch`] admits a request, takes the locks of its shards and queues transactions.
 //! - [`call`](mod@call) runs it with a [`Context`], measures it, and logs it.
-//! - [`journal`] is told of every change.
+//! - [`journal`] is told of every change; [`notify`] and [`tracking`] tell clients of it.
+//! - [`pubsub`] knows who listens to what, and [`mailbox`] brings messages to them.
 //! - [`server`] is what all threads share; [`session`] what belongs to one connection.
 //!
 //! Absent on purpose: sockets, files, and the commands themselves.

@@ -207,3 +207,41 @@ pub fn deliver(session: &Session, reply: &mut Reply) {
     drop(mailbox);
     messages.iter().for_each(|message| reply.raw(message));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mailbox_announces_once_and_has_a_limit() {
+        let (mut mailbox, mut taken) = (Mailbox::default(), Vec::new());
+        let message = Message::from(&b"12345"[..]);
+        assert!(mailbox.add(&message, 12));
+        assert!(!mailbox.add(&message, 12));
+        assert!(!mailbox.empty(&mut taken));
+        assert_eq!((taken.len(), mailbox.bytes()), (2, 0));
+        assert!(mailbox.add(&message, 12));
+        assert!(!mailbox.add(&message, 12));
+        // The one that is too much takes all others with it.
+        assert!(!mailbox.add(&message, 12));
+        assert!(!mailbox.add(&message, 12));
+        taken.clear();
+        assert!(mailbox.empty(&mut taken));
+        assert!(taken.is_empty());
+        assert_eq!(Arc::strong_count(&message), 1);
+    }
+
+    #[test]
+    fn a_mailbox_keeps_little_room() {
+        let (mut mailbox, mut taken) = (Mailbox::default(), Vec::new());
+        let message = Message::from(&b"x"[..]);
+        for many in [1, 1000] {
+            for _ in 0..many {
+                mailbox.add(&message, 0);
+            }
+            mailbox.empty(&mut taken);
+            assert!(mailbox.messages.capacity() <= ROOM_KEPT);
+        }
+        assert_eq!(taken.len(), 1001);
+    }
+}

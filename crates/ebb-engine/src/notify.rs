@@ -165,10 +165,12 @@ impl Effects {
 }
 
 impl Journal {
-    /// Notes an event on a key for those who follow it.
+    /// Notes an event on a key for those who follow it: a change, or something else to tell of.
     #[inline]
     pub fn tell(&mut self, server: &Server, db: usize, key: &[u8], event: Event, changed: bool) {
-        self.note(db, key, event);
+        if changed {
+            self.note(db, key, event);
+        }
         self.effects.note(server, db, key, event, changed);
     }
 }

@@ -14,6 +14,8 @@ pub struct Reply {
     /// Bytes in them.
     referred: usize,
     protocol: Protocol,
+    /// The client is closed if it gets this long.
+    limit: usize,
 }
 
 /// A point in a reply to go back to.
@@ -25,7 +27,13 @@ pub struct Mark {
 
 impl Default for Reply {
     fn default() -> Reply {
-        Reply { bytes: Vec::new(), references: Vec::new(), referred: 0, protocol: Protocol::Resp2 }
+        Reply {
+            bytes: Vec::new(),
+            references: Vec::new(),
+            referred: 0,
+            protocol: Protocol::Resp2,
+            limit: usize::MAX,
+        }
     }
 }
 
@@ -39,6 +47,18 @@ impl Reply {
     /// RESP2 or RESP3, for what follows.
     pub fn set_protocol(&mut self, protocol: Protocol) {
         self.protocol = protocol;
+    }
+
+    /// How long it may get, in bytes.
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// How many bytes longer it may get before its client is closed, and the reply dropped. Who
+    /// writes as much as a client asks for, of whatever little data, stops there.
+    #[inline]
+    pub fn room(&self) -> usize {
+        self.limit.saturating_sub(self.len())
     }
 
     /// The protocol.

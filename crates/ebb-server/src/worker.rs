@@ -29,6 +29,8 @@ const WAKER: Token = Token(usize::MAX);
 const LISTENERS: usize = usize::MAX / 2;
 /// How often a worker looks after idle connections.
 const TICK: Duration = Duration::from_millis(250);
+/// Messages that the room for those on their way keeps between deliveries.
+const MESSAGES_KEPT: usize = 1024;
 /// Connections accepted before others get their turn.
 const ACCEPTS_MAX: usize = 1000;
 
@@ -475,6 +477,7 @@ impl Worker {
             self.settle(at, fate);
             self.end_wait(at);
         }
+        messages.shrink_to(MESSAGES_KEPT);
         self.messages = messages;
     }
 

@@ -60,6 +60,7 @@ fn copy(ctx: &mut Context<'_>) -> CommandResult {
         return Ok(());
     }
     ctx.insert(target, &to, entry)?;
+    ctx.appeared(target, &to);
     ctx.changed_in(target, &to, Event::generic("copy_to"));
     ctx.reply.integer(1);
     Ok(())
@@ -87,6 +88,7 @@ fn move_to(ctx: &mut Context<'_>) -> CommandResult {
     let moves = ctx.read_to_write(&key).is_some() && ctx.peek_in(target, &key).is_none();
     if moves && let Some(entry) = ctx.take(source, &key) {
         ctx.insert(target, &key, entry)?;
+        ctx.appeared(target, &key);
         ctx.changed_in(source, &key, Event::generic("move_from"));
         ctx.changed_in(target, &key, Event::generic("move_to"));
     }

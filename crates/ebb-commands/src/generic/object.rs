@@ -29,7 +29,7 @@ pub(super) const HELP: CommandSpec = CommandSpec {
 /// Answers with what `describe` says of the key's entry; null without a key.
 fn describe(ctx: &mut Context<'_>, describe: impl FnOnce(EntryRef<'_>, &mut ebb_engine::Reply)) {
     let key = ctx.key(2);
-    if ctx.ask(&key).is_none() {
+    if ctx.inspect(&key).is_none() {
         ctx.reply.null();
         return;
     }
@@ -128,7 +128,7 @@ pub(super) const FREQ: CommandSpec = CommandSpec {
 
 fn freq(ctx: &mut Context<'_>) -> CommandResult {
     let key = ctx.key(2);
-    if ctx.ask(&key).is_none() {
+    if ctx.inspect(&key).is_none() {
         ctx.reply.null();
         return Ok(());
     }

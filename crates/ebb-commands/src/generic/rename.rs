@@ -72,6 +72,7 @@ fn move_key(ctx: &mut Context<'_>, overwrite: bool) -> Result<bool, CommandError
             return Err(error.into());
         }
     }
+    ctx.appeared(db, &to);
     ctx.changed(&from, Event::generic("rename_from"));
     ctx.changed(&to, Event::generic("rename_to"));
     Ok(true)

@@ -72,12 +72,12 @@ fn one(ctx: &mut Context<'_>) -> CommandResult {
 
 /// `count` different fields, or all; or, of a negative count, that many with repetitions.
 fn draw(ctx: &mut Context<'_>, count: i64) -> Result<Vec<Pair>, CommandError> {
-    let (key, now_ms) = (ctx.key(1), ctx.now_ms);
+    let (key, now_ms, room) = (ctx.key(1), ctx.now_ms, ctx.reply.room());
     let mut random = rand::rngs::SmallRng::clone(ctx.random);
     let Some(hash) = ctx.read_hash(&key)? else { return Ok(Vec::new()) };
     let mut pairs = Vec::new();
     if count < 0 || (count as usize) < hash.len() / 3 && !hash.is_expiring() {
-        pairs = sample(hash, count, now_ms, &mut random);
+        pairs = sample(hash, count, room, now_ms, &mut random);
     } else {
         hash.for_each(|field| {
             if !field.is_due(now_ms) {
@@ -93,21 +93,26 @@ fn draw(ctx: &mut Context<'_>, count: i64) -> Result<Vec<Pair>, CommandError> {
     Ok(pairs)
 }
 
+/// Draws fields one by one, but no more than a reply has room for.
 fn sample(
     hash: HashRef<'_>,
     count: i64,
+    room: usize,
     now_ms: i64,
     random: &mut rand::rngs::SmallRng,
 ) -> Vec<Pair> {
     let mut pairs = Vec::new();
     let mut seen = HashSet::new();
+    let mut bytes = 0;
     let mut live = false;
     hash.for_each(|field| live |= !field.is_due(now_ms));
-    while live && pairs.len() < count.unsigned_abs() as usize {
+    while live && pairs.len() < count.unsigned_abs() as usize && bytes <= room {
         let Some(field) = hash.sample(random).filter(|field| !field.is_due(now_ms)) else {
             continue;
         };
         if count < 0 || seen.insert(field.name) {
+            // A string of the reply has at least five bytes more.
+            bytes = bytes.saturating_add(field.name.len() + 5);
             pairs.push((field.name.to_vec(), field.value.to_vec()));
         }
     }
@@ -132,5 +137,15 @@ mod tests {
         (0..30).for_each(|n| drop(client.say(&format!("HSET big {n} x"))));
         assert!(client.say("HRANDFIELD big 7").starts_with("*7\r\n"));
         assert!(client.say("HRANDFIELD big 30").starts_with("*30\r\n"));
+    }
+
+    #[test]
+    fn drawing_ends_where_the_reply_is_too_long() {
+        let mut client = Client::new();
+        client.run(&["CONFIG", "SET", "client-output-buffer-limit", "normal 1000000 0 0"]);
+        client.say("HSET h a b");
+        let reply = client.say("HRANDFIELD h -999999999");
+        assert!(client.session.is_over_output_limit);
+        assert!(reply.len() < 1_100_000 * 3, "{}", reply.len());
     }
 }

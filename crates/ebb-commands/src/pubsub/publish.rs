@@ -31,11 +31,6 @@ pub(super) static SPUBLISH: CommandSpec = CommandSpec {
 };
 
 fn publish(ctx: &mut Context<'_>, kind: Kind) -> CommandResult {
-    let is_in_transaction = ctx.bytes == 0;
-    if !is_in_transaction {
-        // No data is needed: others may have what is still held of the command before.
-        ctx.locks.release();
-    }
     let post = &mut ctx.journal.effects.post;
     let receivers = ctx.server.pubsub.publish(ctx.server, kind, ctx.args[1], ctx.args[2], post);
     ctx.reply.count(receivers);
@@ -44,6 +39,11 @@ fn publish(ctx: &mut Context<'_>, kind: Kind) -> CommandResult {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use ebb_engine::{Peer, Session};
+
+    use super::Kind;
     use crate::testing::Client;
 
     #[test]
@@ -92,5 +92,81 @@ mod tests {
             client.say("EXEC"),
             "*2\r\n:1\r\n$1\r\ne\r\n>3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\ny\r\n"
         );
+    }
+
+    #[test]
+    fn another_worker_is_woken_once_for_a_batch_and_this_one_never() {
+        let mut client = Client::with_config(&[("io-threads", "2")]);
+        let server = client.server;
+        static WAKES: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+        let mut sessions = Vec::new();
+        for (number, wakes) in WAKES.iter().enumerate() {
+            server.workers[number].set_waker(Box::new(|| {
+                wakes.fetch_add(1, Ordering::Relaxed);
+            }));
+            for _ in 0..10 {
+                let peer = Peer {
+                    worker: number,
+                    fd: -1,
+                    address: "127.0.0.1:1".into(),
+                    local_address: "127.0.0.1:2".into(),
+                    is_unix: false,
+                };
+                let mut session = Session::new(server.clients.add(peer, 0), true);
+                session.subscribe(server, Kind::Channel, b"c");
+                sessions.push(session);
+            }
+        }
+        let wakes = || WAKES.each_ref().map(|wakes| wakes.load(Ordering::Relaxed));
+        assert_eq!(client.say("PUBLISH c x"), ":20\r\n");
+        assert_eq!(client.say("PUBLISH c x"), ":20\r\n");
+        // The other has not looked since, so it is awake, or will be.
+        assert_eq!(wakes(), [0, 1]);
+        for worker in &server.workers {
+            assert!(worker.is_told());
+            assert_eq!(worker.take_attention().len(), 10);
+            assert!(!worker.is_told());
+        }
+        sessions.iter().for_each(|session| drop(session.client.take_inbox()));
+        client.say("PUBLISH c x");
+        assert_eq!(wakes(), [0, 2]);
+    }
+
+    #[test]
+    fn messages_are_shared() {
+        let mut client = Client::new();
+        let (mut one, mut other) = (client.another(), client.another());
+        one.say("SUBSCRIBE c");
+        other.say("SUBSCRIBE c");
+        client.say("PUBLISH c x");
+        let (mut mail, mut same) = (Vec::new(), Vec::new());
+        one.session.client.take_mail(&mut mail);
+        other.session.client.take_mail(&mut same);
+        assert!(std::sync::Arc::ptr_eq(&mail[0], &same[0]));
+    }
+
+    #[test]
+    fn a_mailbox_over_the_limit_ends_the_client() {
+        let mut client = Client::new();
+        let mut other = client.another();
+        assert_eq!(
+            client.run(&["CONFIG", "SET", "client-output-buffer-limit", "pubsub 100 0 0"]),
+            "+OK\r\n"
+        );
+        other.say("SUBSCRIBE c");
+        client.say("PUBLISH c short");
+        assert!(!other.session.client.take_mail(&mut Vec::new()));
+        (0..3).for_each(|_| drop(client.say("PUBLISH c 1234567890")));
+        assert!(other.session.client.take_mail(&mut Vec::new()));
+    }
+
+    #[test]
+    fn replies_over_the_limit_end_the_client() {
+        let mut client = Client::new();
+        client.run(&["CONFIG", "SET", "client-output-buffer-limit", "normal 100 0 0"]);
+        client.run(&["ECHO", &"x".repeat(90)]);
+        assert!(!client.session.is_over_output_limit);
+        client.run(&["ECHO", &"x".repeat(100)]);
+        assert!(client.session.is_over_output_limit);
     }
 }

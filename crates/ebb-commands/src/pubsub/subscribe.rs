@@ -229,4 +229,17 @@ mod tests {
         client.another().say("PUBLISH c x");
         assert!(client.say("PING").starts_with("*3\r\n$7\r\nmessage"));
     }
+
+    #[test]
+    fn subscribers_are_a_class_of_clients() {
+        let mut client = Client::new();
+        let mut other = client.another();
+        other.say("PSUBSCRIBE c*");
+        assert!(client.say("CLIENT LIST TYPE pubsub").contains("id=2 "));
+        assert!(!client.say("CLIENT LIST TYPE normal").contains("id=2 "));
+        assert!(client.say("INFO clients").contains("pubsub_clients:1\r\n"));
+        assert!(client.say("INFO stats").contains("pubsub_channels:0\r\npubsub_patterns:1\r\n"));
+        assert_eq!(client.say("CLIENT KILL TYPE pubsub"), ":1\r\n");
+        assert!(other.session.client.is_killed() && !client.session.client.is_killed());
+    }
 }

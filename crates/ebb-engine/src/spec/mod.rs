@@ -198,14 +198,14 @@ impl Group {
             Group::Hash => Categories::HASH,
             Group::Hyperloglog => Categories::HYPERLOGLOG,
             Group::List => Categories::LIST,
-            Group::Pubsub => Categories::PUBSUB,
             Group::Scripting => Categories::SCRIPTING,
             Group::Set => Categories::SET,
             Group::SortedSet => Categories::SORTEDSET,
             Group::Stream => Categories::STREAM,
             Group::String => Categories::STRING,
             Group::Transactions => Categories::TRANSACTION,
-            Group::Cluster | Group::Server => Categories::NONE,
+            // That of publish and subscribe comes with a flag.
+            Group::Cluster | Group::Pubsub | Group::Server => Categories::NONE,
         }
     }
 }

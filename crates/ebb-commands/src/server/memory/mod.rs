@@ -59,7 +59,7 @@ fn usage(ctx: &mut Context<'_>) -> CommandResult {
         at += 2;
     }
     let key = ctx.key(2);
-    let Some(entry) = ctx.ask(&key) else {
+    let Some(entry) = ctx.inspect(&key) else {
         ctx.reply.null();
         return Ok(());
     };
