@@ -12,12 +12,13 @@ use rand::rngs::SmallRng;
 
 use crate::blocking;
 use crate::call::{self, Recorder};
-use crate::error::{CommandError, quote};
+use crate::error::CommandError;
 use crate::journal::Journal;
 use crate::locks::Locks;
 use crate::mailbox;
 use crate::monitor;
 use crate::pubsub;
+use crate::rejection::Rejection;
 use crate::reply::Reply;
 use crate::server::{PauseMode, Server, unix_ms};
 use crate::session::{Queued, ReplyMode, Session, Transaction};
@@ -573,34 +574,5 @@ impl Run<'_, '_> {
             transaction.bytes += args.iter().map(|arg| arg.capacity() + 24).sum::<usize>();
             transaction.queue.push(Queued { command, args });
         }
-    }
-}
-
-/// Why a request did not run.
-struct Rejection {
-    error: CommandError,
-    command: Option<&'static Command>,
-}
-
-impl Rejection {
-    fn unknown(args: &[&[u8]]) -> Rejection {
-        const SHOWN: usize = 128;
-        let mut list = String::new();
-        for arg in &args[1..] {
-            if list.len() >= SHOWN {
-                break;
-            }
-            list += &format!("'{}' ", quote(arg, SHOWN - list.len()));
-        }
-        let name = quote(args[0], SHOWN);
-        let text = format!("ERR unknown command '{name}', with args beginning with: {list}");
-        Rejection { error: CommandError::new(text), command: None }
-    }
-
-    fn unknown_subcommand(command: &'static Command, args: &[&[u8]]) -> Rejection {
-        let given = quote(args[1], 128);
-        let name = command.name.to_ascii_uppercase();
-        let text = format!("ERR unknown subcommand '{given}'. Try {name} HELP.");
-        Rejection { error: CommandError::new(text), command: None }
     }
 }

@@ -27,6 +27,7 @@ pub mod mailbox;
 pub mod monitor;
 pub mod notify;
 pub mod pubsub;
+mod rejection;
 pub mod reply;
 pub mod server;
 pub mod session;
