@@ -5,6 +5,7 @@
 //! commands, and [`table`] lists the groups.
 #![forbid(unsafe_code)]
 
+pub mod acl;
 pub mod bitmap;
 pub mod connection;
 mod deadline;

@@ -5,6 +5,7 @@ use ebb_engine::CommandSpec;
 /// The commands of all groups.
 pub fn all() -> Vec<&'static CommandSpec> {
     let groups = [
+        crate::acl::COMMANDS,
         crate::bitmap::COMMANDS,
         crate::connection::COMMANDS,
         crate::generic::COMMANDS,

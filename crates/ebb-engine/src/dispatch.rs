@@ -10,6 +10,7 @@ use ebb_resp::Protocol;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
+use crate::acl;
 use crate::blocking;
 use crate::call::{self, Recorder};
 use crate::error::CommandError;
@@ -469,6 +470,12 @@ impl Run<'_, '_> {
                 reply.array(transaction.queue.len());
                 for queued in &transaction.queue {
                     let args: Vec<&[u8]> = queued.args.iter().map(Vec::as_slice).collect();
+                    let allowed = acl::admit_queued(server, self.session, queued.command, &args);
+                    if let Err(error) = allowed {
+                        recorder.reject(Some(queued.command.number), &error.code());
+                        reply.error(&error.text());
+                        continue;
+                    }
                     let call = call::Call {
                         command: queued.command,
                         args: &args,
@@ -506,7 +513,7 @@ impl Run<'_, '_> {
     }
 
     /// Whether a request may run, in the order in which Redis asks.
-    fn admit(&self, prepared: &Prepared) -> Result<&'static Command, Rejection> {
+    fn admit(&mut self, prepared: &Prepared) -> Result<&'static Command, Rejection> {
         let command = match prepared.resolved {
             Resolved::Command(command) => command,
             Resolved::Unknown => return Err(Rejection::unknown(self.args)),
@@ -519,11 +526,16 @@ impl Run<'_, '_> {
         if !command.spec.arity_allows(self.args.len()) {
             return reject(CommandError::WrongArity(command.name.into()));
         }
-        if !self.session.authenticated && !flags.has(Flags::NO_AUTH) {
+        let server = self.server();
+        if !self.session.authenticated && !flags.has(Flags::NO_AUTH) && server.acl.needs_password()
+        {
             return reject(CommandError::new("NOAUTH Authentication required."));
         }
         if self.session.transaction.is_some() && flags.has(Flags::NO_MULTI) {
             return reject(CommandError::new("ERR Command not allowed inside a transaction"));
+        }
+        if let Err(error) = acl::admit(server, self.session, command, self.args) {
+            return reject(error);
         }
         if flags.has(Flags::DENYOOM) || command.name == "exec" {
             let queued_deny = || {

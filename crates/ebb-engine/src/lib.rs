@@ -4,6 +4,7 @@
 //! - [`dispatch`] admits a request, takes the locks of its shards and queues transactions.
 //! - [`call`](mod@call) runs it with a [`Context`], measures it, and logs it.
 //! - [`journal`] is told of every change; [`notify`] and [`tracking`] tell clients of it.
+//! - [`acl`] knows the users and what they may do.
 //! - [`pubsub`] knows who listens to what, and [`mailbox`] brings messages to them.
 //! - [`server`] is what all threads share; [`session`] what belongs to one connection.
 //!
@@ -13,6 +14,7 @@
 /// The version of Redis whose commands and replies Ebb has, as clients ask for it.
 pub const REDIS_VERSION: &str = "7.2.4";
 
+pub mod acl;
 pub mod blocking;
 mod call;
 pub mod clients;

@@ -51,6 +51,7 @@ fn run(config: Config, allocator: Allocator) -> Result<(), String> {
         resident_bytes,
         cpu_times_us,
         system: process::system_facts(&config),
+        describe_client: ebb_commands::connection::describe,
         apply: apply::apply,
     };
     let listeners = listener::bind(&config)?;
@@ -58,8 +59,24 @@ fn run(config: Config, allocator: Allocator) -> Result<(), String> {
         return Err("Configured to not listen anywhere, exiting.".into());
     }
     let server: &'static Server = Box::leak(Box::new(Server::new(config, commands, host)));
+    load_users(server)?;
     (server.host.refresh_allocator)(&server.allocator);
     serve(server, listeners)
+}
+
+/// Reads the users from their file, or from the configuration, which cannot both have some.
+fn load_users(server: &Server) -> Result<(), String> {
+    if server.config.get(id::ACLFILE).is_empty() {
+        return server.load_configured_users();
+    }
+    if !server.config.users().is_empty() {
+        return Err("Configuring users in the configuration file and at the same time setting an \
+                    ACL file path is invalid: please define either an ACL file or declare users \
+                    directly in the configuration, but not both."
+            .into());
+    }
+    let loaded = server.config.read_acl_file().and_then(|text| server.load_acl(&text));
+    loaded.map_err(|error| format!("Aborting startup because of ACL errors: {error}"))
 }
 
 /// Everything before the first thread.

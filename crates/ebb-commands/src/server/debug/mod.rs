@@ -79,6 +79,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
         min: 0,
         max: 0,
         run: |ctx| {
+            ctx.server.show_users_to_config();
             let done = ctx.server.config.rewrite_all();
             done.map_err(|error| CommandError::new(error.to_string()))?;
             ctx.reply.ok();
