@@ -308,3 +308,34 @@ fn clients_are_found_by_their_users() {
     assert_eq!(admin.say("CLIENT KILL USER u"), ":1\r\n");
     assert!(user.session.client.is_killed());
 }
+
+/// `categories.txt` is what ACL CAT of Redis 7.0.15 answers: a line for each category.
+#[test]
+fn categories_are_those_of_redis() {
+    let table: Vec<(&str, Vec<&str>)> = include_str!("categories.txt")
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(category, names)| (category, names.split(' ').collect()))
+        .collect();
+    let known = |name: &str| table.iter().any(|(_, names)| names.contains(&name));
+    let client = Client::new();
+    let mut differing = Vec::new();
+    let all = client.server.commands.all().iter().filter(|command| known(command.name));
+    for command in all {
+        let ours: Vec<&str> = command.spec.categories().names().collect();
+        let theirs = table.iter().filter(|(_, names)| names.contains(&command.name));
+        let theirs: Vec<&str> = theirs.map(|(category, _)| *category).collect();
+        if ours != theirs {
+            differing.push(format!("{}: {ours:?} {theirs:?}", command.name));
+        }
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn the_slow_log_does_not_tell_rules() {
+    let mut client = Client::with_config(&[("slowlog-log-slower-than", "0")]);
+    client.say("ACL SETUSER u >secret");
+    let log = client.say("SLOWLOG GET");
+    assert!(log.contains("(redacted)") && !log.contains("secret"), "{log}");
+}

@@ -12,6 +12,7 @@ pub(super) const SETUSER: CommandSpec = CommandSpec {
     arity: -3,
     flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
     arguments: &[Argument::string("username"), Argument::string("rule").optional().multiple()],
+    secret: |_, at| at >= 2,
     run: setuser,
     ..CommandSpec::NEW
 };
