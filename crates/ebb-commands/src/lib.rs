@@ -12,6 +12,7 @@ mod element_scan;
 pub mod generic;
 pub mod hash;
 mod help;
+pub mod hyperloglog;
 pub mod list;
 pub mod pubsub;
 pub mod server;

@@ -9,6 +9,7 @@ pub fn all() -> Vec<&'static CommandSpec> {
         crate::connection::COMMANDS,
         crate::generic::COMMANDS,
         crate::hash::COMMANDS,
+        crate::hyperloglog::COMMANDS,
         crate::list::COMMANDS,
         crate::pubsub::COMMANDS,
         crate::server::COMMANDS,

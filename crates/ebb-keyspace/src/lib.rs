@@ -21,6 +21,7 @@ pub mod wheel;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 
+use ebb_collections::Arenas;
 use ebb_heap::ArenaId;
 use parking_lot::{Mutex, MutexGuard};
 
@@ -143,6 +144,11 @@ impl Shard {
             }
             expired(key, what);
         })
+    }
+
+    /// Where the blocks of collections are allocated.
+    pub fn arenas(&self) -> Arenas {
+        self.dbs[0].arenas()
     }
 
     /// Where new entries are allocated.

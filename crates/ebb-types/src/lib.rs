@@ -5,6 +5,7 @@ pub mod bitfield;
 pub mod bitmap;
 pub mod float;
 pub mod glob;
+pub mod hyperloglog;
 pub mod lcs;
 pub mod long_double;
 pub mod number;
