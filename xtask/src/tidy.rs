@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["ebb-resp", "ebb-config"],
     &["ebb-keyspace"],
     &["ebb-engine"],
+    &["ebb-script"],
     &["ebb-commands"],
     &["ebb-server"],
     &["ebb"],

@@ -10,6 +10,8 @@ pub mod connection;
 mod deadline;
 pub mod generic;
 mod help;
+mod payload;
+pub mod scripting;
 pub mod server;
 pub mod string;
 pub mod table;

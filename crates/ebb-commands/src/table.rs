@@ -8,6 +8,7 @@ pub fn all() -> Vec<&'static CommandSpec> {
         crate::bitmap::COMMANDS,
         crate::connection::COMMANDS,
         crate::generic::COMMANDS,
+        crate::scripting::COMMANDS,
         crate::server::COMMANDS,
         crate::string::COMMANDS,
         crate::transactions::COMMANDS,

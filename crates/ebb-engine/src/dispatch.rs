@@ -12,9 +12,10 @@ use rand::rngs::SmallRng;
 use crate::call::{self, Recorder};
 use crate::error::{CommandError, quote};
 use crate::journal::Journal;
-use crate::locks::Locks;
+use crate::locks::{Busy, Locks};
 use crate::monitor;
 use crate::reply::Reply;
+use crate::scripting::Attendant;
 use crate::server::{PauseMode, Server, unix_ms};
 use crate::session::{Queued, ReplyMode, Session, Transaction};
 use crate::spec::{Flags, Scope};
@@ -110,8 +111,14 @@ impl Executor {
         self.now_ms
     }
 
-    /// Runs the requests of some connections, one connection after the other.
-    pub fn run(&mut self, turns: &mut [Turn<'_>], batch: &Batch<'_>) {
+    /// Runs the requests of some connections, one connection after the other. The attendant
+    /// looks after all others while one of these requests takes long.
+    pub fn run(
+        &mut self,
+        turns: &mut [Turn<'_>],
+        batch: &Batch<'_>,
+        attendant: &mut dyn Attendant,
+    ) {
         let clock = self.server.lru_clock.load(std::sync::atomic::Ordering::Relaxed);
         let mut locks = Locks::new(&self.server.keyspace, clock);
         self.now_ms = unix_ms();
@@ -140,6 +147,7 @@ impl Executor {
                     shared: shared_args(batch.shared, range),
                     bytes: request.bytes,
                     locks: &mut locks,
+                    attendant: &mut *attendant,
                     now_ms,
                 };
                 if run.is_paused(&prepared) {
@@ -220,7 +228,8 @@ impl<'a> Ahead<'a> {
         number: usize,
     ) {
         if self.fetch && self.one_shard {
-            locks.hold_one(0);
+            // Who holds it for long makes this batch's commands wait or answer so.
+            let _ = locks.hold_one(0);
         }
         while self.prepared < self.total.min(number + 1 + BUCKETS_AHEAD) {
             while self.index == turns[self.turn].requests.len() {
@@ -287,6 +296,7 @@ struct Run<'r, 'a> {
     shared: Vec<(usize, Shared)>,
     bytes: usize,
     locks: &'r mut Locks<'static>,
+    attendant: &'r mut dyn Attendant,
     now_ms: i64,
 }
 
@@ -355,28 +365,40 @@ impl Run<'_, '_> {
             self.exec(command, &transaction, reply);
             return;
         }
-        self.hold(command, prepared.hashed);
-        self.call(command, prepared.hashed, reply);
+        match self.hold(command, prepared.hashed) {
+            Ok(()) => self.call(command, prepared.hashed, reply),
+            Err(Busy) => self.reject(&Rejection::busy(self.server(), command), reply),
+        }
     }
 
     /// Takes the locks that a command needs.
-    fn hold(&mut self, command: &'static Command, hashed: Option<(usize, u64)>) {
+    fn hold(
+        &mut self,
+        command: &'static Command,
+        hashed: Option<(usize, u64)>,
+    ) -> Result<(), Busy> {
         let args = self.args;
         let keyspace = self.locks.keyspace();
-        if command.spec.scope == Scope::All {
-            self.locks.hold_all();
-        } else if let Some((_, hash)) = hashed {
-            self.locks.hold_one(keyspace.shard_of(hash));
+        match command.spec.scope {
+            Scope::All => return self.locks.hold_all(),
+            Scope::Growing => return self.locks.hold_growing(),
+            Scope::Walk => return self.locks.hold_walking(),
+            Scope::Keys => {}
+        }
+        if let Some((_, hash)) = hashed {
+            self.locks.hold_one(keyspace.shard_of(hash))
         } else if transaction::releases_watches(command.name) {
             let mut shards: Vec<_> = transaction::watched_shards(self.session, keyspace).collect();
-            self.locks.hold_set(&mut shards);
+            self.locks.hold_set(&mut shards)
         } else if !command.spec.keys.is_empty() {
             let mut shards = Vec::with_capacity(args.len());
             let collect =
                 |at: usize, _| shards.push(keyspace.shard_of(keyspace.hasher().hash(args[at])));
             // Arguments that name no keys are the command's to refuse; it touches none then.
             let _ = command.spec.each_key(args, collect);
-            self.locks.hold_set(&mut shards);
+            self.locks.hold_set(&mut shards)
+        } else {
+            Ok(())
         }
     }
 
@@ -390,14 +412,24 @@ impl Run<'_, '_> {
             now_ms: self.now_ms,
         };
         let Executor { server, journal, random, recorder, .. } = &mut *self.executor;
-        call::run(server, call, self.session, self.locks, journal, random, recorder, reply);
+        call::run(
+            server,
+            call,
+            self.session,
+            self.locks,
+            journal,
+            random,
+            recorder,
+            self.attendant,
+            reply,
+        );
     }
 
     fn exec(&mut self, command: &'static Command, transaction: &Transaction, reply: &mut Reply) {
         let all = transaction.queue.iter().any(|queued| queued.command.spec.scope != Scope::Keys);
         let keyspace = self.locks.keyspace();
-        if all {
-            self.locks.hold_all();
+        let held = if all {
+            self.locks.hold_all()
         } else {
             let mut shards: Vec<_> = transaction::watched_shards(self.session, keyspace).collect();
             for queued in &transaction.queue {
@@ -406,7 +438,11 @@ impl Run<'_, '_> {
                     shards.push(keyspace.shard_of(keyspace.hasher().hash(args[at])));
                 });
             }
-            self.locks.hold_set(&mut shards);
+            self.locks.hold_set(&mut shards)
+        };
+        if held == Err(Busy) {
+            self.session.transaction = Some(Transaction::default());
+            return self.reject(&Rejection::busy(self.server(), command), reply);
         }
         let Executor { server, journal, random, recorder, .. } = &mut *self.executor;
         recorder.start();
@@ -433,6 +469,7 @@ impl Run<'_, '_> {
                         journal,
                         random,
                         recorder,
+                        self.attendant,
                         reply,
                     );
                 }
@@ -470,6 +507,9 @@ impl Run<'_, '_> {
         if !self.session.authenticated && !flags.has(Flags::NO_AUTH) {
             return reject(CommandError::new("NOAUTH Authentication required."));
         }
+        if self.server().keyspace.gate.is_busy() && !flags.has(Flags::ALLOW_BUSY) {
+            return Err(Rejection::busy(self.server(), command));
+        }
         if self.session.transaction.is_some() && flags.has(Flags::NO_MULTI) {
             return reject(CommandError::new("ERR Command not allowed inside a transaction"));
         }
@@ -495,10 +535,8 @@ impl Run<'_, '_> {
         self.executor.recorder.reject(number, &rejection.error.code());
         if is_exec && self.session.transaction.take().is_some() {
             // A refused EXEC ends the transaction.
-            let mut shards: Vec<_> =
-                transaction::watched_shards(self.session, self.locks.keyspace()).collect();
-            self.locks.hold_set(&mut shards);
-            transaction::unwatch(self.session, self.locks);
+            self.locks.release();
+            transaction::forget_watches(self.session, self.locks.keyspace());
             let text = rejection.error.text();
             let text = text.strip_prefix("ERR ").unwrap_or(&text);
             reply.error(&format!("EXECABORT Transaction discarded because of: {text}"));
@@ -523,6 +561,11 @@ struct Rejection {
 }
 
 impl Rejection {
+    fn busy(server: &Server, command: &'static Command) -> Rejection {
+        let error = CommandError::new(server.scripting.busy_text());
+        Rejection { error, command: Some(command) }
+    }
+
     fn unknown(args: &[&[u8]]) -> Rejection {
         const SHOWN: usize = 128;
         let mut list = String::new();

@@ -22,6 +22,7 @@ pub mod latency;
 pub mod locks;
 pub mod monitor;
 pub mod reply;
+pub mod scripting;
 pub mod server;
 pub mod session;
 pub mod slowlog;

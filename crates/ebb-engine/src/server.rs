@@ -13,6 +13,7 @@ use rand::Rng;
 
 use crate::clients::{Client, Clients};
 use crate::latency::LatencyMonitor;
+use crate::scripting::Scripting;
 use crate::slowlog::CommandLogs;
 use crate::stats::{Counters, Errors, WorkerTotals};
 use crate::table::CommandTable;
@@ -159,6 +160,8 @@ pub struct Server {
     pub errors: Errors,
     /// Logs of exceptional commands.
     pub logs: CommandLogs,
+    /// Scripts and functions.
+    pub scripting: Scripting,
     /// The latency monitor.
     pub latency: LatencyMonitor,
     /// Memory outside of the heap.
@@ -232,6 +235,7 @@ impl Server {
             counters: Counters::default(),
             errors: Errors::default(),
             logs: CommandLogs::default(),
+            scripting: Scripting::new(threads),
             latency: LatencyMonitor::default(),
             allocator: AllocatorFigures::default(),
             active_expire: AtomicBool::new(true),

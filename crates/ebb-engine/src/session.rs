@@ -80,6 +80,8 @@ pub struct Session {
     pub monitor: bool,
     /// Close the connection once the replies are written.
     pub close_after_reply: bool,
+    /// A script runs: commands come from it.
+    pub in_script: bool,
     /// The number of the last command, plus one.
     pub last_command: usize,
 }
@@ -100,6 +102,7 @@ impl Session {
             no_evict: false,
             monitor: false,
             close_after_reply: false,
+            in_script: false,
             last_command: 0,
         }
     }

@@ -11,6 +11,7 @@
 
 pub mod db;
 pub mod entry;
+mod gate;
 pub mod table;
 pub mod watch;
 pub mod wheel;
@@ -24,6 +25,7 @@ use parking_lot::{Mutex, MutexGuard};
 pub use db::{Counts, Db, Deadline, ExpireStep, Trash};
 pub use ebb_heap::{OutOfMemory, Shared};
 pub use entry::{Entry, EntryMut, EntryRef, StringRef, StringValue, Type};
+pub use gate::Gate;
 pub use watch::{Presence, WatchTable, Watcher};
 
 /// Hashes keys with a secret seed, so that nobody can choose keys that collide.
@@ -138,6 +140,8 @@ pub struct Keyspace {
     hasher: KeyHasher,
     databases: usize,
     trash: Mutex<VecDeque<Trash>>,
+    /// What keeps those apart who lock several shards.
+    pub gate: Gate,
 }
 
 impl Keyspace {
@@ -151,7 +155,14 @@ impl Keyspace {
             Mutex::new(Shard { data, clock: 0, dbs, watch: WatchTable::default() })
         };
         let shards = arenas.iter().map(shard).collect();
-        Keyspace { shards, arenas, hasher, databases, trash: Mutex::default() }
+        Keyspace {
+            shards,
+            arenas,
+            hasher,
+            databases,
+            trash: Mutex::default(),
+            gate: Gate::default(),
+        }
     }
 
     /// Number of shards.
@@ -186,6 +197,11 @@ impl Keyspace {
     #[inline]
     pub fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
         self.shards[shard].lock()
+    }
+
+    /// Locks a shard, or gives up when somebody holds locks for long.
+    pub fn lock_unless_busy(&self, shard: usize) -> Option<MutexGuard<'_, Shard>> {
+        self.gate.wait(&self.shards[shard])
     }
 
     /// Locks a shard if nobody holds it.

@@ -414,7 +414,7 @@ impl Connection {
         let reply = &mut *tools.reply;
         let mut turn = Turn { session: &mut self.session, requests, reply, progress: Ran::Done };
         let batch = Batch { args: &args, shared: &shared };
-        tools.executor.run(std::slice::from_mut(&mut turn), &batch);
+        tools.executor.run(std::slice::from_mut(&mut turn), &batch, &mut ());
         let ran = turn.progress;
         drop((args, shared));
         if !matches!(ran, Ran::Paused(_)) {

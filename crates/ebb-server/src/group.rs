@@ -78,7 +78,7 @@ impl Group {
             ));
         }
         let (mut turns, outcomes): (Vec<_>, Vec<_>) = turns.into_iter().unzip();
-        executor.run(&mut turns, &Batch { args: &args, shared: &[] });
+        executor.run(&mut turns, &Batch { args: &args, shared: &[] }, &mut ());
         for (turn, outcome) in turns.iter().zip(outcomes) {
             *outcome = turn.progress;
         }
