@@ -87,6 +87,10 @@ fn restore(ctx: &mut Context<'_>) -> CommandResult {
     // All are added, or none.
     let mut next = if policy == Policy::Flush { libraries.emptied() } else { libraries.clone() };
     for library in loaded {
+        if policy != Policy::Replace && next.has(&library.name) {
+            let text = format!("ERR Library {} already exists", library.name);
+            return Err(CommandError::new(text));
+        }
         let added = next.add(library, policy == Policy::Replace);
         added.map_err(|text| CommandError::new(format!("ERR {text}")))?;
     }
@@ -133,7 +137,7 @@ mod tests {
         let restore = |client: &mut Client, policy: &str| {
             client.run(&[&b"FUNCTION"[..], b"RESTORE", &dump, policy.as_bytes()])
         };
-        assert_eq!(restore(&mut client, "APPEND"), "-ERR Library 'one' already exists\r\n");
+        assert_eq!(restore(&mut client, "APPEND"), "-ERR Library one already exists\r\n");
         assert_eq!(restore(&mut client, "REPLACE"), "+OK\r\n");
         client.say("FUNCTION FLUSH");
         assert_eq!(restore(&mut client, "APPEND"), "+OK\r\n");

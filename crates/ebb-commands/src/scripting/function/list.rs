@@ -91,7 +91,11 @@ fn show_function(ctx: &mut Context<'_>, function: &Function) {
 }
 
 fn stats(ctx: &mut Context<'_>) -> CommandResult {
-    let running = ctx.server.scripting.running().filter(|running| running.is_function);
+    let running = ctx.server.scripting.running();
+    if ctx.server.is_busy() && running.as_ref().is_some_and(|running| !running.is_function) {
+        return Err(CommandError::new(ctx.server.scripting.busy_text()));
+    }
+    let running = running.filter(|running| running.is_function);
     let (libraries, functions) = ctx.server.scripting.libraries.lock().counts();
     let reply = &mut *ctx.reply;
     reply.map(2);
