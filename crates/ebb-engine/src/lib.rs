@@ -3,6 +3,7 @@
 //! - [`spec`] says what a command is; [`table`] finds it by name.
 //! - [`dispatch`] admits a request, takes the locks of its shards and queues transactions.
 //! - [`call`](mod@call) runs it with a [`Context`], measures it, and logs it.
+//! - [`scripting`] keeps scripts and functions, and runs the commands that they call.
 //! - [`journal`] is told of every change.
 //! - [`server`] is what all threads share; [`session`] what belongs to one connection.
 //!

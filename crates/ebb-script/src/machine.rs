@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use ebb_engine::{Context, Server};
-use mlua::{ChunkMode, Function, HookTriggers, Lua, LuaOptions, StdLib, Table, VmState};
+use mlua::{
+    ChunkMode, Debug, DebugEvent, Function, HookTriggers, Lua, LuaOptions, StdLib, Table, VmState,
+};
 
 use crate::random::Random;
 use crate::{api, call};
@@ -72,13 +74,7 @@ impl Machine {
             if !call::must_stop(lua) {
                 return Ok(VmState::Continue);
             }
-            // Whatever the script catches: its next line fails again.
-            lua.set_global_hook(HookTriggers::EVERY_LINE, |_, debug| {
-                match debug.source().source.as_deref() {
-                    Some(SANDBOX) => Ok(VmState::Continue),
-                    _ => Err(stopped()),
-                }
-            })?;
+            lua.set_global_hook(HookTriggers::EVERY_LINE, fail)?;
             Err(stopped())
         })
     }
@@ -114,6 +110,18 @@ impl Machine {
             let _ = self.lua.gc_step();
         }
         note_bytes(ctx, kind, self.lua.used_memory());
+    }
+}
+
+/// Whatever a script that is to stop catches: its next line fails again. A coroutine that has not
+/// heard of it yet still counts instructions.
+fn fail(lua: &Lua, debug: &Debug<'_>) -> mlua::Result<VmState> {
+    if debug.event() != DebugEvent::Line {
+        lua.set_global_hook(HookTriggers::EVERY_LINE, fail)?;
+    }
+    match debug.source().source.as_deref() {
+        Some(SANDBOX) => Ok(VmState::Continue),
+        _ => Err(stopped()),
     }
 }
 
