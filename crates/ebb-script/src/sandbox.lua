@@ -12,7 +12,7 @@ local rawget, rawset, select, tostring, type, unpack = rawget, rawset, select, t
 local loadstring, byte, concat, insert = loadstring, string.byte, table.concat, table.insert
 
 local READONLY = "Attempt to modify a readonly table"
--- The host can hold some thousand values at a time.
+-- The host can hold some thousand values at a time that are no numbers.
 local UNPACKED_MAX = 7000
 local behind = setmetatable({}, { __mode = "k" })
 
@@ -193,7 +193,16 @@ function visible.unpack(...)
   check_table("unpack", select("#", ...), t)
   first, last = tonumber(first) or 1, tonumber(last) or #t
   if last - first >= UNPACKED_MAX then
-    error("too many results to unpack", 2)
+    local held = 0
+    for at = first, last do
+      local kind = type(t[at])
+      if kind ~= "number" and kind ~= "nil" and kind ~= "boolean" then
+        held = held + 1
+      end
+      if held > UNPACKED_MAX or at - first >= 8000 then
+        error("too many results to unpack", 2)
+      end
+    end
   end
   return unpack(t, first, last)
 end

@@ -7,21 +7,36 @@ fn error(text: String) -> CommandError {
     CommandError::new(format!("ERR {text}"))
 }
 
-/// The first line, if it begins as one does, and what follows. The rest begins with the line's
-/// end, so that lines keep their numbers.
-fn split(source: &[u8]) -> Option<(String, Option<&[u8]>)> {
-    let line = source.strip_prefix(b"#!")?;
-    let end = line.iter().position(|&byte| byte == b'\n');
-    let text = String::from_utf8_lossy(&line[..end.unwrap_or(line.len())]).into_owned();
-    Some((text, end.map(|end| &line[end..])))
+/// The first line of a source.
+struct First<'a> {
+    /// What follows `#!`, up to a blank.
+    engine: String,
+    /// The words after it.
+    words: Vec<String>,
+    /// The rest. It begins with the line's end, so that lines keep their numbers.
+    code: &'a [u8],
+}
+
+/// The first line, if the source begins with one; `invalid` is the error if it does not end, or
+/// its quotes do not.
+fn split<'a>(source: &'a [u8], invalid: &str) -> Result<Option<First<'a>>, CommandError> {
+    if !source.starts_with(b"#!") {
+        return Ok(None);
+    }
+    let invalid = || error(invalid.into());
+    let end = source.iter().position(|&byte| byte == b'\n').ok_or_else(invalid)?;
+    let words = ebb_config::split_arguments(&source[..end]).ok_or_else(invalid)?;
+    let mut words = words.into_iter().map(|word| String::from_utf8_lossy(&word).into_owned());
+    let engine = words.next().and_then(|word| word.strip_prefix("#!").map(str::to_owned));
+    let engine = engine.ok_or_else(invalid)?;
+    Ok(Some(First { engine, words: words.collect(), code: &source[end..] }))
 }
 
 /// A script's flags, if it says any, and its code.
 pub(crate) fn script(source: &[u8]) -> Result<(Option<ScriptFlags>, &[u8]), CommandError> {
-    let Some((line, code)) = split(source) else { return Ok((None, source)) };
-    let Some(code) = code else { return Err(error("Invalid script shebang".into())) };
-    let mut words = line.split_whitespace();
-    let engine = words.next().unwrap_or_default();
+    let Some(First { engine, words, code }) = split(source, "Invalid script shebang")? else {
+        return Ok((None, source));
+    };
     if engine != "lua" {
         return Err(error(format!("Unexpected engine in script shebang: #!{engine}")));
     }
@@ -47,14 +62,11 @@ pub(crate) fn named(flag: &str) -> Option<ScriptFlags> {
 
 /// A library's name, and its code.
 pub(crate) fn library(source: &[u8]) -> Result<(String, &[u8]), CommandError> {
-    let Some((line, code)) = split(source) else {
+    let Some(First { engine, words, code }) = split(source, "Invalid library metadata")? else {
         return Err(error("Missing library metadata".into()));
     };
-    let Some(code) = code else { return Err(error("Invalid library metadata".into())) };
-    let mut words = line.split_whitespace();
-    let engine = words.next().unwrap_or_default();
     let mut name = None;
-    for word in words {
+    for word in &words {
         let Some(value) = word.strip_prefix("name=") else {
             return Err(error(format!("Invalid metadata value given: {word}")));
         };
@@ -108,6 +120,9 @@ mod tests {
     #[test]
     fn libraries_have_a_name() {
         assert_eq!(library(b"#!lua name=a_1\nx").unwrap(), ("a_1".into(), &b"\nx"[..]));
+        assert_eq!(library(b"#!lua name=\"a\"\nx").unwrap().0, "a");
+        assert_eq!(text(library(b"#! name=a\nx")), "ERR Engine '' not found");
+        assert_eq!(text(library(b"#!lua name=\"a\nx")), "ERR Invalid library metadata");
         assert_eq!(text(library(b"x")), "ERR Missing library metadata");
         assert_eq!(text(library(b"#!lua name=a")), "ERR Invalid library metadata");
         assert_eq!(text(library(b"#!lua\nx")), "ERR Library name was not given");

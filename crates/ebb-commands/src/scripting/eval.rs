@@ -179,10 +179,16 @@ mod tests {
         let script = "local t = {} for i = 1, 6000 do t[i] = 'key' .. i end
             return {redis.call('exists', unpack(t)), #redis.call('mget', unpack(t))}";
         assert_eq!(eval(&mut client, script), "*2\r\n:0\r\n:6000\r\n");
-        let script =
-            "local t = {} for i = 1, 7999 do t[i] = 'x' end return redis.call('exists', unpack(t))";
+        let many = |value: &str| {
+            format!(
+                "local t = {{}} for i = 1, 7990 do t[i] = {value} end
+                return redis.call('exists', unpack(t))"
+            )
+        };
+        assert_eq!(eval(&mut client, &many("i")), ":0\r\n");
+        let script = &many("'x'");
         assert!(
-            eval(&mut client, script).starts_with("-ERR user_script:1: too many results to unpack")
+            eval(&mut client, script).starts_with("-ERR user_script:2: too many results to unpack")
         );
     }
 

@@ -6,7 +6,7 @@ mod libraries;
 mod nested;
 mod running;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -61,6 +61,8 @@ pub struct Scripting {
     pub cache: Mutex<ScriptCache>,
     /// Libraries of functions.
     pub libraries: Mutex<Libraries>,
+    /// Scripts may call commands that are not for scripts (DEBUG).
+    pub allow_all: AtomicBool,
     /// By worker.
     pub vm_bytes: Box<[VmBytes]>,
     running: running::Slot,
@@ -71,6 +73,7 @@ impl Scripting {
         Scripting {
             cache: Mutex::default(),
             libraries: Mutex::default(),
+            allow_all: AtomicBool::new(false),
             vm_bytes: (0..workers).map(|_| VmBytes::default()).collect(),
             running: running::Slot::default(),
         }

@@ -1,5 +1,7 @@
 //! Commands that a script calls: they run under the script's locks, one after the other.
 
+use std::sync::atomic::Ordering;
+
 use super::ScriptFlags;
 use crate::call::{self, Call};
 use crate::context::Context;
@@ -98,7 +100,10 @@ impl Context<'_> {
         if !command.spec.arity_allows(args.len()) {
             return refuse("ERR Wrong number of args calling Redis command from script");
         }
-        if flags.has(Flags::NOSCRIPT) {
+        // A script within a script is never possible.
+        let allow_all = self.server.scripting.allow_all.load(Ordering::Relaxed)
+            && command.spec.scope != Scope::Growing;
+        if flags.has(Flags::NOSCRIPT) && !allow_all {
             return refuse("ERR This Redis command is not allowed from script");
         }
         if rules.read_only && flags.any(Flags::WRITE.and(Flags::MAY_REPLICATE)) {

@@ -96,7 +96,10 @@ fn delete(ctx: &mut Context<'_>) -> CommandResult {
 
 fn flush(ctx: &mut Context<'_>) -> CommandResult {
     let known = || ctx.is_word(2, "SYNC") || ctx.is_word(2, "ASYNC");
-    if ctx.args.len() > 3 || (ctx.args.len() == 3 && !known()) {
+    if ctx.args.len() > 3 {
+        return Err(super::wrong_arguments(ctx));
+    }
+    if ctx.args.len() == 3 && !known() {
         return Err(CommandError::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
     }
     ctx.server.scripting.libraries.lock().flush();

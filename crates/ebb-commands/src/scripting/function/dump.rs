@@ -73,6 +73,7 @@ fn restore(ctx: &mut Context<'_>) -> CommandResult {
         4 if ctx.is_word(3, "APPEND") => Policy::Append,
         4 if ctx.is_word(3, "REPLACE") => Policy::Replace,
         4 if ctx.is_word(3, "FLUSH") => Policy::Flush,
+        5.. => return Err(super::wrong_arguments(ctx)),
         _ => {
             let text = "ERR Wrong restore policy given, value should be either FLUSH, APPEND or \
                         REPLACE.";

@@ -1,6 +1,6 @@
 //! FUNCTION: libraries of functions.
 
-use ebb_engine::{CommandSpec, Flags, Group};
+use ebb_engine::{CommandError, CommandSpec, Context, Flags, Group};
 
 use crate::help;
 
@@ -39,3 +39,11 @@ pub(super) const HELP: CommandSpec = CommandSpec {
     run: help::run,
     ..CommandSpec::NEW
 };
+
+/// A subcommand got more arguments than it takes.
+fn wrong_arguments(ctx: &Context<'_>) -> CommandError {
+    CommandError::new(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{}'. Try FUNCTION HELP.",
+        ctx.quote(1)
+    ))
+}
