@@ -107,7 +107,7 @@ impl Machine {
         if self.runs.get() >= COLLECT_EVERY {
             self.runs.set(0);
             // It fails only if a finalizer does, and there is none.
-            let _ = self.lua.gc_step();
+            let _ = self.lua.gc_step_kbytes(COLLECT_EVERY as i32);
         }
         note_bytes(ctx, kind, self.lua.used_memory());
     }

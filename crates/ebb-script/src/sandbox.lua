@@ -192,6 +192,10 @@ function visible.unpack(...)
   local t, first, last = ...
   check_table("unpack", select("#", ...), t)
   first, last = tonumber(first) or 1, tonumber(last) or #t
+  -- The stack of a function of the host has room for 8000 values, and needs some itself.
+  if last - first >= 7990 then
+    error("too many results to unpack", 2)
+  end
   if last - first >= UNPACKED_MAX then
     local held = 0
     for at = first, last do
@@ -199,9 +203,9 @@ function visible.unpack(...)
       if kind ~= "number" and kind ~= "nil" and kind ~= "boolean" then
         held = held + 1
       end
-      if held > UNPACKED_MAX or at - first >= 8000 then
-        error("too many results to unpack", 2)
-      end
+    end
+    if held > UNPACKED_MAX then
+      error("too many results to unpack", 2)
     end
   end
   return unpack(t, first, last)
