@@ -350,6 +350,8 @@ def kills(ebb):
         assert str(others[0](kind, "KILL")) == "NOTBUSY No scripts in execution right now."
     runner.send("EVAL", "redis.call('set', 'x', '1') local t = 0 while redis.call('get', 'stop') == false "
                 "and t < 4e6 do t = t + 1 end return t", "1", "x")
+    # What is read together with the script waits for it.
+    time.sleep(0.02)
     wait_busy(others[0], "SCRIPT")
     assert others[0]("SCRIPT", "KILL").startswith("UNKILLABLE Sorry the script already executed write commands")
     assert isinstance(runner.read(), int)
@@ -360,6 +362,7 @@ def shutdown(ebb):
     runner, other = ebb.client(), ebb.client()
     other("CONFIG", "SET", "busy-reply-threshold", "100")
     runner.send("EVAL", "redis.call('set', 'x', '1') while true do end", "0")
+    time.sleep(0.02)
     wait_busy(other, "SCRIPT")
     other.send("SHUTDOWN", "NOSAVE")
     ebb.process.wait(10)
