@@ -12,6 +12,7 @@ pub fn all() -> Vec<&'static CommandSpec> {
         crate::hyperloglog::COMMANDS,
         crate::list::COMMANDS,
         crate::pubsub::COMMANDS,
+        crate::scripting::COMMANDS,
         crate::server::COMMANDS,
         crate::stream::COMMANDS,
         crate::string::COMMANDS,

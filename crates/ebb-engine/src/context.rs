@@ -8,10 +8,12 @@ use ebb_keyspace::{
 };
 use rand::rngs::SmallRng;
 
+use crate::call::Recorder;
 use crate::error::{CommandError, CommandResult, quote};
 use crate::journal::{Event, Journal};
 use crate::locks::Locks;
 use crate::reply::Reply;
+use crate::scripting::Attendant;
 use crate::server::{PauseMode, Server};
 use crate::session::Session;
 use crate::table::Command;
@@ -46,6 +48,10 @@ pub struct Context<'a> {
     pub bytes: usize,
     /// The position and hash of the key that dispatch has hashed.
     pub(crate) hashed: Option<(usize, u64)>,
+    /// Measures the commands that a script calls.
+    pub(crate) recorder: &'a mut Recorder,
+    /// Looks after other connections while this command takes long.
+    pub attendant: &'a mut dyn Attendant,
 }
 
 /// How a lookup counts.
@@ -310,9 +316,7 @@ impl<'a> Context<'a> {
     /// A shard by number. Under [`crate::Scope::Walk`] it is locked, and the one visited
     /// before let go.
     pub fn enter_shard(&mut self, number: usize) -> &mut Shard {
-        if !self.locks.holds(number) {
-            self.locks.hold_one(number);
-        }
+        self.locks.visit(number);
         self.locks.shard(number)
     }
 

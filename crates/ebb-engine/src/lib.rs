@@ -3,6 +3,7 @@
 //! - [`spec`] says what a command is; [`table`] finds it by name.
 //! - [`dispatch`] admits a request, takes the locks of its shards and queues transactions.
 //! - [`call`](mod@call) runs it with a [`Context`], measures it, and logs it.
+//! - [`scripting`] keeps scripts and functions, and runs the commands that they call.
 //! - [`journal`] is told of every change; [`notify`] and [`tracking`] tell clients of it.
 //! - [`pubsub`] knows who listens to what, and [`mailbox`] brings messages to them.
 //! - [`server`] is what all threads share; [`session`] what belongs to one connection.
@@ -13,6 +14,7 @@
 /// The version of Redis whose commands and replies Ebb has, as clients ask for it.
 pub const REDIS_VERSION: &str = "7.2.4";
 
+mod ahead;
 pub mod blocking;
 mod call;
 pub mod clients;
@@ -29,6 +31,7 @@ pub mod notify;
 pub mod pubsub;
 mod rejection;
 pub mod reply;
+pub mod scripting;
 pub mod server;
 pub mod session;
 pub mod slowlog;

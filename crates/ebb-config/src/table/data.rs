@@ -34,8 +34,7 @@ group! { after memory::END;
     NOTIFY_KEYSPACE_EVENTS: Arc<str> =
         special("notify-keyspace-events", "", special::keyspace_events);
     BUSY_REPLY_THRESHOLD: u64 = number("busy-reply-threshold", "5000", 0, LONG_MAX)
-        .alias(&["lua-time-limit"])
-        .tunes("scripts");
+        .alias(&["lua-time-limit"]);
     TRACKING_TABLE_MAX_KEYS: u64 =
         number("tracking-table-max-keys", "1000000", 0, LONG_MAX);
 }
