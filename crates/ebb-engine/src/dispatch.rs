@@ -328,6 +328,8 @@ impl Run<'_, '_> {
         } else if transaction::releases_watches(command.name) {
             let mut shards: Vec<_> = transaction::watched_shards(self.session, keyspace).collect();
             self.locks.hold_set(&mut shards)
+        } else if !command.spec.keys.is_empty() && keyspace.shards() == 1 {
+            self.locks.hold_one(0)
         } else if !command.spec.keys.is_empty() {
             let mut shards = Vec::with_capacity(args.len());
             let collect =
