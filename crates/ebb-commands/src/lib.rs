@@ -12,7 +12,10 @@ mod element_scan;
 pub mod generic;
 pub mod hash;
 mod help;
+mod numkeys;
+mod random_count;
 pub mod server;
+pub mod set;
 pub mod string;
 pub mod table;
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub fn all() -> Vec<&'static CommandSpec> {
         crate::generic::COMMANDS,
         crate::hash::COMMANDS,
         crate::server::COMMANDS,
+        crate::set::COMMANDS,
         crate::string::COMMANDS,
         crate::transactions::COMMANDS,
     ];

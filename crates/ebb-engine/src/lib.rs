@@ -25,6 +25,7 @@ pub mod monitor;
 pub mod reply;
 pub mod server;
 pub mod session;
+mod several;
 pub mod slowlog;
 pub mod spec;
 pub mod stats;
