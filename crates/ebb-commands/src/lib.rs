@@ -10,12 +10,14 @@ pub mod connection;
 mod deadline;
 mod element_scan;
 pub mod generic;
+pub mod geo;
 pub mod hash;
 mod help;
 mod numkeys;
 mod random_count;
 pub mod server;
 pub mod set;
+pub mod sorted_set;
 pub mod string;
 pub mod table;
 #[cfg(test)]

@@ -8,9 +8,11 @@ pub fn all() -> Vec<&'static CommandSpec> {
         crate::bitmap::COMMANDS,
         crate::connection::COMMANDS,
         crate::generic::COMMANDS,
+        crate::geo::COMMANDS,
         crate::hash::COMMANDS,
         crate::server::COMMANDS,
         crate::set::COMMANDS,
+        crate::sorted_set::COMMANDS,
         crate::string::COMMANDS,
         crate::transactions::COMMANDS,
     ];
