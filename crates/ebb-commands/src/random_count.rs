@@ -16,6 +16,6 @@ pub(crate) fn signed(ctx: &Context<'_>, at: usize) -> Result<i64, CommandError> 
 
 /// A number of elements.
 pub(crate) fn positive(ctx: &Context<'_>, at: usize) -> Result<usize, CommandError> {
-    usize::try_from(ctx.int(at)?)
+    usize::try_from(ctx.int(at).unwrap_or(-1))
         .map_err(|_| CommandError::new("ERR value is out of range, must be positive"))
 }

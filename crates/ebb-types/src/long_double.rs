@@ -61,6 +61,11 @@ impl LongDouble {
         }
     }
 
+    /// Whether it is not an infinity.
+    pub fn is_finite(self) -> bool {
+        self.magnitude != Magnitude::Infinite
+    }
+
     /// The sum, rounded to nearest and ties to even; `None` if it is infinite or not a number.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let Magnitude::Finite { mantissa, exponent } = self.magnitude else {

@@ -5,6 +5,7 @@ use ebb_engine::{
 };
 use ebb_types::geo::Point;
 
+use super::arguments::UNIT;
 use super::units;
 
 pub(super) static GEOPOS: CommandSpec = CommandSpec {
@@ -45,24 +46,21 @@ pub(super) static GEODIST: CommandSpec = CommandSpec {
         Argument::key("key", 0),
         Argument::string("member1"),
         Argument::string("member2"),
-        Argument::one_of(
-            "unit",
-            &[
-                Argument::word("m", "M"),
-                Argument::word("km", "KM"),
-                Argument::word("ft", "FT"),
-                Argument::word("mi", "MI"),
-            ],
-        )
-        .optional(),
+        UNIT.optional(),
     ],
     run: geodist,
     ..CommandSpec::NEW
 };
 
-/// The place that a score stands for.
+/// The place that a score stands for. Scores that are no geohash stand for some place, too: that
+/// which they have in Redis on a PC.
 pub(super) fn place(score: f64) -> Point {
-    Point::from_hash(score as u64)
+    const TOO_LARGE: f64 = 18446744073709551616.0;
+    Point::from_hash(match score {
+        _ if score < 0.0 => score as i64 as u64,
+        _ if score >= TOO_LARGE => 0,
+        _ => score as u64,
+    })
 }
 
 fn geopos(ctx: &mut Context<'_>) -> CommandResult {
@@ -143,8 +141,9 @@ mod tests {
     fn any_score_is_a_place() {
         let mut client = Client::new();
         client.say("ZADD z -5 below 1e300 above inf infinite");
-        let reply = client.say("GEOPOS z above infinite");
-        assert_eq!(reply.matches("85.05112").count(), 2, "{reply}");
+        let reply = client.say("GEOPOS z below above infinite");
+        assert_eq!(reply.matches("-85.05112751263942528").count(), 2, "{reply}");
+        assert!(reply.contains("\r\n85.05112877999999"), "{reply}");
         assert!(client.say("GEODIST z below above").starts_with('$'));
         assert!(client.say("GEORADIUS z 0 0 40000 km").starts_with('*'));
     }

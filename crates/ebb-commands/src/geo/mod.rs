@@ -3,6 +3,7 @@
 use ebb_engine::CommandSpec;
 
 mod add;
+mod arguments;
 mod get;
 mod query;
 mod radius;

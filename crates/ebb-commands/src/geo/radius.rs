@@ -6,6 +6,9 @@ use ebb_engine::{
 };
 use ebb_types::geo::{Area, Point, Shape};
 
+use super::arguments::{
+    COUNT, COUNT_SINCE, ORDER, UNIT, WITH_COORDINATES, WITH_DISTANCES, WITH_HASHES,
+};
 use super::query::{self, Options, Query, Target};
 use super::units;
 
@@ -33,28 +36,12 @@ pub(super) static GEORADIUS: CommandSpec = CommandSpec {
         Argument::new("longitude", ArgumentKind::Double),
         Argument::new("latitude", ArgumentKind::Double),
         Argument::new("radius", ArgumentKind::Double),
-        Argument::one_of(
-            "unit",
-            &[
-                Argument::word("m", "M"),
-                Argument::word("km", "KM"),
-                Argument::word("ft", "FT"),
-                Argument::word("mi", "MI"),
-            ],
-        ),
-        Argument::word("withcoord", "WITHCOORD").optional(),
-        Argument::word("withdist", "WITHDIST").optional(),
-        Argument::word("withhash", "WITHHASH").optional(),
-        Argument::block(
-            "count",
-            &[
-                Argument::integer("count").after("COUNT"),
-                Argument::word("any", "ANY").optional().since("6.2.0"),
-            ],
-        )
-        .optional(),
-        Argument::one_of("order", &[Argument::word("asc", "ASC"), Argument::word("desc", "DESC")])
-            .optional(),
+        UNIT,
+        WITH_COORDINATES,
+        WITH_DISTANCES,
+        WITH_HASHES,
+        COUNT_SINCE,
+        ORDER,
         Argument::key("key", 1).after("STORE").optional(),
         Argument::key("key", 2).after("STOREDIST").optional(),
     ],
@@ -80,28 +67,12 @@ pub(super) static GEORADIUS_RO: CommandSpec = CommandSpec {
         Argument::new("longitude", ArgumentKind::Double),
         Argument::new("latitude", ArgumentKind::Double),
         Argument::new("radius", ArgumentKind::Double),
-        Argument::one_of(
-            "unit",
-            &[
-                Argument::word("m", "M"),
-                Argument::word("km", "KM"),
-                Argument::word("ft", "FT"),
-                Argument::word("mi", "MI"),
-            ],
-        ),
-        Argument::word("withcoord", "WITHCOORD").optional(),
-        Argument::word("withdist", "WITHDIST").optional(),
-        Argument::word("withhash", "WITHHASH").optional(),
-        Argument::block(
-            "count",
-            &[
-                Argument::integer("count").after("COUNT"),
-                Argument::word("any", "ANY").optional().since("6.2.0"),
-            ],
-        )
-        .optional(),
-        Argument::one_of("order", &[Argument::word("asc", "ASC"), Argument::word("desc", "DESC")])
-            .optional(),
+        UNIT,
+        WITH_COORDINATES,
+        WITH_DISTANCES,
+        WITH_HASHES,
+        COUNT_SINCE,
+        ORDER,
     ],
     history: &[("6.2.0", "Added the `ANY` option for `COUNT`.")],
     deprecated: Some(("6.2.0", "`GEOSEARCH` with the `BYRADIUS` argument")),
@@ -131,25 +102,12 @@ pub(super) static GEORADIUSBYMEMBER: CommandSpec = CommandSpec {
         Argument::key("key", 0),
         Argument::string("member"),
         Argument::new("radius", ArgumentKind::Double),
-        Argument::one_of(
-            "unit",
-            &[
-                Argument::word("m", "M"),
-                Argument::word("km", "KM"),
-                Argument::word("ft", "FT"),
-                Argument::word("mi", "MI"),
-            ],
-        ),
-        Argument::word("withcoord", "WITHCOORD").optional(),
-        Argument::word("withdist", "WITHDIST").optional(),
-        Argument::word("withhash", "WITHHASH").optional(),
-        Argument::block(
-            "count",
-            &[Argument::integer("count").after("COUNT"), Argument::word("any", "ANY").optional()],
-        )
-        .optional(),
-        Argument::one_of("order", &[Argument::word("asc", "ASC"), Argument::word("desc", "DESC")])
-            .optional(),
+        UNIT,
+        WITH_COORDINATES,
+        WITH_DISTANCES,
+        WITH_HASHES,
+        COUNT,
+        ORDER,
         Argument::key("key", 1).after("STORE").optional(),
         Argument::key("key", 2).after("STOREDIST").optional(),
     ],
@@ -174,25 +132,12 @@ pub(super) static GEORADIUSBYMEMBER_RO: CommandSpec = CommandSpec {
         Argument::key("key", 0),
         Argument::string("member"),
         Argument::new("radius", ArgumentKind::Double),
-        Argument::one_of(
-            "unit",
-            &[
-                Argument::word("m", "M"),
-                Argument::word("km", "KM"),
-                Argument::word("ft", "FT"),
-                Argument::word("mi", "MI"),
-            ],
-        ),
-        Argument::word("withcoord", "WITHCOORD").optional(),
-        Argument::word("withdist", "WITHDIST").optional(),
-        Argument::word("withhash", "WITHHASH").optional(),
-        Argument::block(
-            "count",
-            &[Argument::integer("count").after("COUNT"), Argument::word("any", "ANY").optional()],
-        )
-        .optional(),
-        Argument::one_of("order", &[Argument::word("asc", "ASC"), Argument::word("desc", "DESC")])
-            .optional(),
+        UNIT,
+        WITH_COORDINATES,
+        WITH_DISTANCES,
+        WITH_HASHES,
+        COUNT,
+        ORDER,
     ],
     deprecated: Some(("6.2.0", "`GEOSEARCH` with the `BYRADIUS` and `FROMMEMBER` arguments")),
     run: |ctx| by_member(ctx, false),

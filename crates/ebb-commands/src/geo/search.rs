@@ -1,11 +1,13 @@
 //! GEOSEARCH, GEOSEARCHSTORE: places in a circle, a box or a polygon.
 
 use ebb_engine::{
-    Argument, ArgumentKind, CommandError, CommandResult, CommandSpec, Context, Flags, Group,
-    KeyFlags, KeySpec,
+    Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group, KeyFlags, KeySpec,
 };
 use ebb_types::geo::{Area, Point, Shape};
 
+use super::arguments::{
+    BY, COUNT, FROM, ORDER, SEARCH_HISTORY, WITH_COORDINATES, WITH_DISTANCES, WITH_HASHES,
+};
 use super::query::{self, Options, Query, Target};
 use super::radius::radius;
 use super::units;
@@ -22,68 +24,15 @@ pub(super) static GEOSEARCH: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
     arguments: &[
         Argument::key("key", 0),
-        Argument::one_of(
-            "from",
-            &[
-                Argument::string("member").after("FROMMEMBER"),
-                Argument::block(
-                    "longitude_latitude",
-                    &[
-                        Argument::new("longitude", ArgumentKind::Double),
-                        Argument::new("latitude", ArgumentKind::Double),
-                    ],
-                )
-                .after("FROMLONLAT"),
-            ],
-        ),
-        Argument::one_of(
-            "by",
-            &[
-                Argument::block(
-                    "circle",
-                    &[
-                        Argument::new("radius", ArgumentKind::Double).after("BYRADIUS"),
-                        Argument::one_of(
-                            "unit",
-                            &[
-                                Argument::word("m", "M"),
-                                Argument::word("km", "KM"),
-                                Argument::word("ft", "FT"),
-                                Argument::word("mi", "MI"),
-                            ],
-                        ),
-                    ],
-                ),
-                Argument::block(
-                    "box",
-                    &[
-                        Argument::new("width", ArgumentKind::Double).after("BYBOX"),
-                        Argument::new("height", ArgumentKind::Double),
-                        Argument::one_of(
-                            "unit",
-                            &[
-                                Argument::word("m", "M"),
-                                Argument::word("km", "KM"),
-                                Argument::word("ft", "FT"),
-                                Argument::word("mi", "MI"),
-                            ],
-                        ),
-                    ],
-                ),
-            ],
-        ),
-        Argument::one_of("order", &[Argument::word("asc", "ASC"), Argument::word("desc", "DESC")])
-            .optional(),
-        Argument::block(
-            "count",
-            &[Argument::integer("count").after("COUNT"), Argument::word("any", "ANY").optional()],
-        )
-        .optional(),
-        Argument::word("withcoord", "WITHCOORD").optional(),
-        Argument::word("withdist", "WITHDIST").optional(),
-        Argument::word("withhash", "WITHHASH").optional(),
+        FROM,
+        BY,
+        ORDER,
+        COUNT,
+        WITH_COORDINATES,
+        WITH_DISTANCES,
+        WITH_HASHES,
     ],
-    history: &[("7.0.0", "Added support for uppercase unit names.")],
+    history: SEARCH_HISTORY,
     run: |ctx| search(ctx, false),
     ..CommandSpec::NEW
 };
@@ -102,66 +51,13 @@ pub(super) static GEOSEARCHSTORE: CommandSpec = CommandSpec {
     arguments: &[
         Argument::key("destination", 0),
         Argument::key("source", 1),
-        Argument::one_of(
-            "from",
-            &[
-                Argument::string("member").after("FROMMEMBER"),
-                Argument::block(
-                    "longitude_latitude",
-                    &[
-                        Argument::new("longitude", ArgumentKind::Double),
-                        Argument::new("latitude", ArgumentKind::Double),
-                    ],
-                )
-                .after("FROMLONLAT"),
-            ],
-        ),
-        Argument::one_of(
-            "by",
-            &[
-                Argument::block(
-                    "circle",
-                    &[
-                        Argument::new("radius", ArgumentKind::Double).after("BYRADIUS"),
-                        Argument::one_of(
-                            "unit",
-                            &[
-                                Argument::word("m", "M"),
-                                Argument::word("km", "KM"),
-                                Argument::word("ft", "FT"),
-                                Argument::word("mi", "MI"),
-                            ],
-                        ),
-                    ],
-                ),
-                Argument::block(
-                    "box",
-                    &[
-                        Argument::new("width", ArgumentKind::Double).after("BYBOX"),
-                        Argument::new("height", ArgumentKind::Double),
-                        Argument::one_of(
-                            "unit",
-                            &[
-                                Argument::word("m", "M"),
-                                Argument::word("km", "KM"),
-                                Argument::word("ft", "FT"),
-                                Argument::word("mi", "MI"),
-                            ],
-                        ),
-                    ],
-                ),
-            ],
-        ),
-        Argument::one_of("order", &[Argument::word("asc", "ASC"), Argument::word("desc", "DESC")])
-            .optional(),
-        Argument::block(
-            "count",
-            &[Argument::integer("count").after("COUNT"), Argument::word("any", "ANY").optional()],
-        )
-        .optional(),
+        FROM,
+        BY,
+        ORDER,
+        COUNT,
         Argument::word("storedist", "STOREDIST").optional(),
     ],
-    history: &[("7.0.0", "Added support for uppercase unit names.")],
+    history: SEARCH_HISTORY,
     run: |ctx| search(ctx, true),
     ..CommandSpec::NEW
 };

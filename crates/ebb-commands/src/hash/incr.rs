@@ -63,6 +63,9 @@ fn hincrby(ctx: &mut Context<'_>) -> CommandResult {
 fn hincrbyfloat(ctx: &mut Context<'_>) -> CommandResult {
     let (key, name) = (ctx.key(1), ctx.arg(2));
     let change = LongDouble::parse(ctx.arg(3)).ok_or(CommandError::NotFloat)?;
+    if !change.is_finite() {
+        return Err(CommandError::new("ERR value is NaN or Infinity"));
+    }
     let mut hash = ctx.open_hash(&key)?;
     let old = hash.as_ref().get(name).map_or(&b"0"[..], |field| field.value);
     let old = LongDouble::parse(old).ok_or(CommandError::new("ERR hash value is not a float"))?;
@@ -88,6 +91,7 @@ mod tests {
         assert_eq!(client.say("HINCRBY h a -7"), ":-2\r\n");
         assert_eq!(client.say("HINCRBYFLOAT h f 10.5"), "$4\r\n10.5\r\n");
         assert_eq!(client.say("HINCRBYFLOAT h f 0.1"), "$4\r\n10.6\r\n");
+        assert_eq!(client.say("HINCRBYFLOAT h f inf"), "-ERR value is NaN or Infinity\r\n");
         client.say("HSET h t text m 9223372036854775807");
         assert_eq!(client.say("HINCRBY h t 1"), "-ERR hash value is not an integer\r\n");
         assert_eq!(client.say("HINCRBYFLOAT h t 1"), "-ERR hash value is not a float\r\n");

@@ -2,6 +2,7 @@
 
 use ebb_engine::{
     Argument, ArgumentKind, CommandResult, CommandSpec, Context, Flags, Group, KeyFlags, KeySpec,
+    Type,
 };
 
 use crate::element_scan::{self, Options};
@@ -27,7 +28,7 @@ pub(super) static SSCAN: CommandSpec = CommandSpec {
 };
 
 fn sscan(ctx: &mut Context<'_>) -> CommandResult {
-    let options = Options::parse(ctx, None)?;
+    let Some(options) = Options::parse(ctx, Type::Set, None)? else { return Ok(()) };
     let key = ctx.key(1);
     let (set, reply) = ctx.read_set_and_reply(&key)?;
     let mut found: Vec<Vec<u8>> = Vec::new();

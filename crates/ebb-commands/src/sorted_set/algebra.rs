@@ -72,8 +72,9 @@ impl Aggregate {
     fn apply(self, one: f64, other: f64) -> f64 {
         match self {
             Aggregate::Sum => or_zero(one + other),
-            Aggregate::Min => one.min(other),
-            Aggregate::Max => one.max(other),
+            Aggregate::Min if other < one => other,
+            Aggregate::Max if other > one => other,
+            Aggregate::Min | Aggregate::Max => one,
         }
     }
 }

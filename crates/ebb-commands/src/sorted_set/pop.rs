@@ -179,14 +179,16 @@ impl Request {
     pub(crate) fn parse(ctx: &Context<'_>, at: usize) -> Result<Request, CommandError> {
         let keys = numkeys::counted_keys(ctx, at, CommandError::Syntax)?;
         let end = End::parse(ctx, keys.end)?;
-        let count = match ctx.args.len() - keys.end {
-            1 => 1,
-            3 if ctx.is_word(keys.end + 1, "COUNT") => {
-                numkeys::at_least(ctx, keys.end + 2, 1, "ERR count should be greater than 0")?
+        let (mut count, mut at) = (None, keys.end + 1);
+        while at < ctx.args.len() {
+            if count.is_some() || at + 1 == ctx.args.len() || !ctx.is_word(at, "COUNT") {
+                return Err(CommandError::Syntax);
             }
-            _ => return Err(CommandError::Syntax),
-        };
-        Ok(Request { keys, end, count })
+            let text = "ERR count should be greater than 0";
+            count = Some(numkeys::at_least(ctx, at + 1, 1, text)?);
+            at += 2;
+        }
+        Ok(Request { keys, end, count: count.unwrap_or(1) })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use ebb_engine::{
     Argument, ArgumentKind, CommandResult, CommandSpec, Context, Flags, Group, KeyFlags, KeySpec,
+    Type,
 };
 use ebb_types::float::format_f64;
 
@@ -28,7 +29,7 @@ pub(super) static ZSCAN: CommandSpec = CommandSpec {
 };
 
 fn zscan(ctx: &mut Context<'_>) -> CommandResult {
-    let options = Options::parse(ctx, None)?;
+    let Some(options) = Options::parse(ctx, Type::SortedSet, None)? else { return Ok(()) };
     let key = ctx.key(1);
     let (set, reply) = ctx.read_sorted_set_and_reply(&key)?;
     let mut found: Vec<Vec<u8>> = Vec::new();
