@@ -36,7 +36,7 @@ class Generator(CollectionCommands):
         self.r = random_source
         self.now = int(time.time() * 1000)
         groups = {"string": 10, "bits": 6, "keys": 8, "expire": 5, "connection": 1, "wrong": 2,
-                  "hash": 5, "set": 6, "zset": 7, "geo": 5}
+                  "hash": 10, "set": 14, "zset": 18, "geo": 9}
         makers, weights = [], []
         for name in dir(type(self)):
             group = name.split("_")[0]

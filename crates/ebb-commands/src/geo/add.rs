@@ -51,7 +51,7 @@ fn geoadd(ctx: &mut Context<'_>) -> CommandResult {
         }
         at += 1;
     }
-    if (args.len() - at) % 3 != 0 || options.if_new && options.if_there {
+    if !(args.len() - at).is_multiple_of(3) || options.if_new && options.if_there {
         return Err(CommandError::Syntax);
     }
     let mut places = Vec::with_capacity((args.len() - at) / 3);
