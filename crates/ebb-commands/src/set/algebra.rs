@@ -122,8 +122,37 @@ pub(super) fn sets_in(entries: Vec<Option<EntryRef<'_>>>) -> Result<Vec<SetRef<'
     Ok(sets)
 }
 
-fn has(set: &SetRef<'_>, member: &Member<'_>) -> bool {
-    member.with_bytes(|bytes| set.contains(bytes))
+/// A set in which members are looked up. A packed one is searched from its beginning, so it is
+/// hashed if that is done often.
+enum Lookup<'s> {
+    Direct(SetRef<'s>),
+    Hashed(AHashSet<&'s [u8]>),
+}
+
+impl<'s> Lookup<'s> {
+    /// Comparisons from which on hashing a packed set pays off.
+    const COMPARISONS_MIN: usize = 500;
+
+    fn new(set: SetRef<'s>, lookups: usize) -> Lookup<'s> {
+        let is_packed = matches!(set, SetRef::Packed(_));
+        if !is_packed || set.len() * lookups < Self::COMPARISONS_MIN {
+            return Lookup::Direct(set);
+        }
+        let mut hashed = AHashSet::with_capacity(set.len());
+        set.for_each(|member| {
+            if let Member::Bytes(bytes) = member {
+                hashed.insert(bytes);
+            }
+        });
+        Lookup::Hashed(hashed)
+    }
+
+    fn has(&self, member: &Member<'_>) -> bool {
+        member.with_bytes(|bytes| match self {
+            Lookup::Direct(set) => set.contains(bytes),
+            Lookup::Hashed(members) => members.contains(bytes),
+        })
+    }
 }
 
 impl Operation {
@@ -141,7 +170,12 @@ impl Operation {
 fn intersection<'s>(mut sets: Vec<SetRef<'s>>, mut visit: impl FnMut(Member<'s>) -> bool) {
     sets.sort_by_key(SetRef::len);
     let Some((smallest, others)) = sets.split_first() else { return };
-    smallest.walk(|member| !others.iter().all(|set| has(set, &member)) || visit(member));
+    if smallest.is_empty() {
+        return;
+    }
+    let lookups = smallest.len();
+    let others: Vec<_> = others.iter().map(|&set| Lookup::new(set, lookups)).collect();
+    smallest.walk(|member| !others.iter().all(|set| set.has(&member)) || visit(member));
 }
 
 fn union<'s>(sets: &[SetRef<'s>], mut visit: impl FnMut(Member<'s>) -> bool) {
@@ -167,7 +201,8 @@ fn difference<'s>(sets: Vec<SetRef<'s>>, mut visit: impl FnMut(Member<'s>) -> bo
     if lookups / 2 <= removals {
         let mut others = others.to_vec();
         others.sort_by_key(|set| Reverse(set.len()));
-        first.walk(|member| others.iter().any(|set| has(set, &member)) || visit(member));
+        let others: Vec<_> = others.into_iter().map(|set| Lookup::new(set, first.len())).collect();
+        first.walk(|member| others.iter().any(|set| set.has(&member)) || visit(member));
         return;
     }
     let mut left = AHashSet::with_capacity(first.len());
@@ -241,6 +276,19 @@ mod tests {
         assert!(client.say("SDIFF mixed t").starts_with("-WRONGTYPE"));
         client.say("HELLO 3");
         assert!(client.say("SUNION ints").starts_with("~3\r\n"));
+    }
+
+    #[test]
+    fn packed_sets_are_the_same_whether_hashed_or_not() {
+        let mut client = Client::new();
+        for (members, expected) in [(4, 2), (100, 50)] {
+            (0..members).for_each(|n| drop(client.say(&format!("SADD a m{n}"))));
+            (members / 2..members * 3 / 2).for_each(|n| drop(client.say(&format!("SADD b m{n}"))));
+            assert_eq!(client.say("OBJECT ENCODING b"), "$8\r\nlistpack\r\n");
+            assert!(client.say("SINTER a b").starts_with(&format!("*{expected}\r\n")));
+            assert!(client.say("SDIFF a b").starts_with(&format!("*{expected}\r\n")));
+            client.say("DEL a b");
+        }
     }
 
     #[test]
