@@ -44,9 +44,9 @@ impl Context<'_> {
         collection: MemorySlot,
         event: Event,
     ) -> Result<(), CommandError> {
+        let number = self.session.db;
         let (form, bytes, grown) = collection.into_parts();
         if bytes.is_empty() && grown.is_none() {
-            let number = self.session.db;
             if self.locate(number, key, Access::Peek).is_some() && self.remove(key) {
                 self.changed(key, Event::generic("del"));
             }
@@ -54,7 +54,9 @@ impl Context<'_> {
         }
         let arena = self.shard(key).arena();
         let entry = Entry::build_collection(arena, key.bytes(), None, form, &bytes, grown)?;
-        self.insert(self.session.db, key, entry)?;
+        self.insert(number, key, entry)?;
+        // It is as new as its value, not as old as what was there.
+        self.locate(number, key, Access::Write);
         self.changed(key, event);
         Ok(())
     }

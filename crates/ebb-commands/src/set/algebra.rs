@@ -299,6 +299,7 @@ mod tests {
         client.say("SET t x EX 100");
         assert_eq!(client.say("SUNIONSTORE t a b"), ":4\r\n");
         assert_eq!(client.say("TTL t"), ":-1\r\n");
+        assert_eq!(client.say("OBJECT IDLETIME t"), ":0\r\n");
         assert_eq!(client.say("OBJECT ENCODING t"), "$6\r\nintset\r\n");
         assert_eq!(client.say("SINTERSTORE a a b"), ":2\r\n");
         assert_eq!(sorted(&client.say("SMEMBERS a")), "2 3");
