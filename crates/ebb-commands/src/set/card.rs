@@ -43,7 +43,7 @@ pub(super) static SDIFFCARD: CommandSpec = CommandSpec {
 
 /// What the commands that newer servers have share with SINTERCARD.
 const SINTERCARD_LIKE: CommandSpec = CommandSpec {
-    since: "8.8.0",
+    since: "8.10.0",
     group: Group::Set,
     arity: -3,
     flags: Flags::READONLY.and(Flags::MOVABLEKEYS),
