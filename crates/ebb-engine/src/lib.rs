@@ -34,6 +34,7 @@ pub mod reply;
 pub mod scripting;
 pub mod server;
 pub mod session;
+mod several;
 pub mod slowlog;
 pub mod spec;
 pub mod stats;

@@ -383,7 +383,7 @@ impl Db {
     }
 
     /// Where the blocks of collections are allocated.
-    pub(crate) fn arenas(&self) -> Arenas {
+    pub fn arenas(&self) -> Arenas {
         Arenas { data: self.data, index: self.index }
     }
 
