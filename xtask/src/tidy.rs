@@ -20,6 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["ebb-collections"],
     &["ebb-keyspace"],
     &["ebb-engine"],
+    &["ebb-script"],
     &["ebb-commands"],
     &["ebb-server"],
     &["ebb"],

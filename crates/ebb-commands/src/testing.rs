@@ -71,7 +71,7 @@ impl Client {
             reply: &mut reply,
             progress: Progress::Done,
         };
-        self.executor.run(&mut [turn], &Batch { args: &args, shared: &[] });
+        self.executor.run(&mut [turn], &Batch { args: &args, shared: &[] }, &mut ());
         let (bytes, references) = reply.parts();
         let mut whole = Vec::new();
         let mut at = 0;

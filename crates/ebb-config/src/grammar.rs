@@ -22,7 +22,7 @@ pub(crate) fn trim(mut line: &[u8]) -> &[u8] {
 }
 
 /// Splits a line into its arguments; `None` when a quote is left open or is followed by more than a blank.
-pub(crate) fn split_arguments(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub fn split_arguments(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut arguments = Vec::new();
     let mut at = 0;
     loop {

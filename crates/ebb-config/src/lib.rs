@@ -28,6 +28,7 @@ mod words;
 pub use change::{Applier, SetError};
 pub use command_line::{Start, start};
 pub use directive::{Directive, Feature, Id, Key};
+pub use grammar::split_arguments;
 pub use parse::{StartError, parse_bytes};
 pub use rewrite::RewriteError;
 pub use special::{OutputBufferLimit, OutputBufferLimits};

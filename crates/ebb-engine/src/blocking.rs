@@ -16,6 +16,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use ebb_keyspace::{Key, Keyspace, Type};
 use ebb_resp::Protocol;
@@ -24,12 +25,16 @@ use parking_lot::Mutex;
 use crate::clients::Client;
 use crate::context::Context;
 use crate::dispatch::Executor;
-use crate::locks::Locks;
+use crate::locks::{Busy, Locks};
 use crate::mailbox::{Message, Post};
 use crate::reply::Reply;
+use crate::scripting::Attendant;
 use crate::server::Server;
 use crate::session::Session;
 use crate::table::Command;
+
+/// Between two attempts to get locks that a long script holds.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Clients that wait, in the whole process: what INFO shows as `blocked_clients`.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
@@ -115,12 +120,15 @@ impl Blocked {
         encoded(&reply)
     }
 
-    /// Takes the client off the keys it was filed with, taking the locks for it.
+    /// Takes the client off the keys it was filed with, taking the locks for it. Where a script
+    /// holds them for long it is left to those who serve: they find that the wait is over.
     pub fn forget(&self, keyspace: &Keyspace) {
         for key in &self.args[self.keys.clone()] {
             let key = keyspace.key(key);
-            let mut shard = keyspace.lock(keyspace.shard_of(key.hash()));
-            shard.wait.remove(self.db, key.bytes(), self.client.id);
+            let shard = keyspace.lock_unless_busy(keyspace.shard_of(key.hash()));
+            if let Some(mut shard) = shard {
+                shard.wait.remove(self.db, key.bytes(), self.client.id);
+            }
         }
     }
 }
@@ -214,18 +222,25 @@ pub(crate) type Ready = VecDeque<(usize, Box<[u8]>)>;
 
 /// Serves those who wait for the keys in the journal. Locks are let go and taken anew.
 #[cold]
-pub(crate) fn serve(executor: &mut Executor, locks: &mut Locks<'static>) {
+pub(crate) fn serve(
+    executor: &mut Executor,
+    locks: &mut Locks<'static>,
+    attendant: &mut dyn Attendant,
+) {
     let mut post = Post::default();
     while let Some((db, key)) = executor.journal.ready.pop_front() {
         let keyspace = locks.keyspace();
         let shard = keyspace.shard_of(keyspace.hasher().hash(&key));
-        locks.hold_one(shard);
-        for client in locks.shard(shard).wait.clients(db, &key) {
-            let Some(client) = executor.server.clients.get(client) else { continue };
-            let blocked = client.blocked.lock().clone();
-            if let Some(blocked) = blocked
-                && !serve_one(executor, locks, &mut post, &blocked, db, &key)
-            {
+        patiently(|| locks.hold_one(shard));
+        for number in locks.shard(shard).wait.clients(db, &key) {
+            let client = executor.server.clients.get(number);
+            let blocked = client.and_then(|client| client.blocked.lock().clone());
+            let Some(blocked) = blocked.filter(|blocked| !blocked.is_over()) else {
+                patiently(|| locks.hold_one(shard));
+                locks.shard(shard).wait.remove(db, &key, number);
+                continue;
+            };
+            if !serve_one(executor, locks, attendant, &mut post, &blocked, (db, &key)) {
                 break;
             }
         }
@@ -234,14 +249,22 @@ pub(crate) fn serve(executor: &mut Executor, locks: &mut Locks<'static>) {
     post.send(executor.server, Some(executor.worker));
 }
 
+/// Takes locks. A script that holds some of them for long is waited for: those who were promised
+/// their turn get it.
+fn patiently(mut take: impl FnMut() -> Result<(), Busy>) {
+    while take() == Err(Busy) {
+        std::thread::sleep(PATIENCE);
+    }
+}
+
 /// Serves one client, if the key suits it; answers whether others may find something, too.
 fn serve_one(
     executor: &mut Executor,
     locks: &mut Locks<'static>,
+    attendant: &mut dyn Attendant,
     post: &mut Post,
     blocked: &Blocked,
-    db: usize,
-    key: &[u8],
+    (db, key): (usize, &[u8]),
 ) -> bool {
     let args: Vec<&[u8]> = blocked.args.iter().map(Vec::as_slice).collect();
     let keyspace = locks.keyspace();
@@ -250,7 +273,7 @@ fn serve_one(
     let _ = blocked.command.spec.each_key(&args, |at, _| {
         shards.push(keyspace.shard_of(keyspace.hasher().hash(args[at])));
     });
-    locks.hold_set(&mut shards);
+    patiently(|| locks.hold_set(&mut shards));
     if let Some(kind) = blocked.kind {
         let key = keyspace.key(key);
         match locks.shard_of(&key).db_ref(db).get(&key).map(|entry| entry.value_type()) {
@@ -268,7 +291,7 @@ fn serve_one(
     session.is_retry = true;
     let mut reply = Reply::default();
     reply.set_protocol(blocked.protocol);
-    executor.retry(blocked.command, &args, &mut session, locks, &mut reply);
+    executor.retry(blocked.command, &args, &mut session, locks, attendant, &mut reply);
     if session.would_block {
         return true;
     }

@@ -11,6 +11,7 @@ use crate::journal::Journal;
 use crate::locks::Locks;
 use crate::monitor;
 use crate::reply::Reply;
+use crate::scripting::Attendant;
 use crate::server::Server;
 use crate::session::Session;
 use crate::slowlog::LogKind;
@@ -40,6 +41,7 @@ pub(crate) fn run(
     journal: &mut Journal,
     random: &mut SmallRng,
     recorder: &mut Recorder,
+    attendant: &mut dyn Attendant,
     reply: &mut Reply,
 ) {
     let mark = reply.mark();
@@ -57,6 +59,8 @@ pub(crate) fn run(
         now_ms: call.now_ms,
         random,
         journal,
+        recorder: &mut *recorder,
+        attendant,
         bytes: call.bytes,
         hashed: call.hashed,
     };
@@ -64,7 +68,9 @@ pub(crate) fn run(
     if let Err(error) = &result {
         reply.truncate(mark);
         reply.error(&error.text());
-        recorder.count_error(&error.code());
+        if !error.is_counted() {
+            recorder.count_error(&error.code());
+        }
     }
     if !journal.effects.is_empty() {
         journal.effects.publish(server, session.id());
@@ -187,6 +193,18 @@ impl Recorder {
         self.open += 1;
         self.open_command = command.number as u32;
         if self.open < self.together { 0 } else { self.close() }
+    }
+
+    /// A command begins within another one. Answers what [`Recorder::leave_inner`] needs.
+    pub(crate) fn enter_inner(&mut self) -> u64 {
+        self.close();
+        std::mem::replace(&mut self.last, self.clock.raw())
+    }
+
+    /// It has ended: the outer command is timed from its own beginning.
+    pub(crate) fn leave_inner(&mut self, outer: u64) {
+        self.close();
+        self.last = outer;
     }
 
     /// Times the commands that ran since the clock was read.

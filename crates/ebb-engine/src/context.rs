@@ -8,10 +8,12 @@ use ebb_keyspace::{
 };
 use rand::rngs::SmallRng;
 
+use crate::call::Recorder;
 use crate::error::{CommandError, CommandResult, quote};
 use crate::journal::{Event, Journal};
 use crate::locks::Locks;
 use crate::reply::Reply;
+use crate::scripting::Attendant;
 use crate::server::{PauseMode, Server};
 use crate::session::Session;
 use crate::table::Command;
@@ -46,6 +48,10 @@ pub struct Context<'a> {
     pub bytes: usize,
     /// The position and hash of the key that dispatch has hashed.
     pub(crate) hashed: Option<(usize, u64)>,
+    /// Measures the commands that a script calls.
+    pub(crate) recorder: &'a mut Recorder,
+    /// Looks after other connections while this command takes long.
+    pub attendant: &'a mut dyn Attendant,
 }
 
 /// How a lookup counts.
@@ -93,6 +99,23 @@ impl<'a> Context<'a> {
             _ => self.server.keyspace.key(self.args[index]),
         }
     }
+
+    /// The arguments at some positions, at most [`Context::KEYS_TOGETHER`], as keys whose entries
+    /// are asked for together, so that their misses overlap.
+    pub fn keys_together(&mut self, positions: impl Iterator<Item = usize>) -> Vec<Key<'a>> {
+        let keys: Vec<_> = positions.map(|at| self.key(at)).collect();
+        let number = self.session.db;
+        for key in &keys {
+            self.locks.shard_of(key).db_ref(number).prefetch(key.hash());
+        }
+        for key in &keys {
+            self.locks.shard_of(key).db_ref(number).prefetch_entry(key.hash());
+        }
+        keys
+    }
+
+    /// So many keys are asked for at once: about as many misses as a processor has in flight.
+    pub const KEYS_TOGETHER: usize = 16;
 
     /// An argument as an integer.
     #[inline]
@@ -310,9 +333,7 @@ impl<'a> Context<'a> {
     /// A shard by number. Under [`crate::Scope::Walk`] it is locked, and the one visited
     /// before let go.
     pub fn enter_shard(&mut self, number: usize) -> &mut Shard {
-        if !self.locks.holds(number) {
-            self.locks.hold_one(number);
-        }
+        self.locks.visit(number);
         self.locks.shard(number)
     }
 

@@ -11,29 +11,24 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use crate::acl;
+use crate::ahead::{Ahead, Prepared, RING};
 use crate::blocking;
 use crate::call::{self, Recorder};
 use crate::error::CommandError;
 use crate::journal::Journal;
-use crate::locks::Locks;
+use crate::locks::{Busy, Locks};
 use crate::mailbox;
 use crate::monitor;
 use crate::pubsub;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
+use crate::scripting::Attendant;
 use crate::server::{PauseMode, Server, unix_ms};
 use crate::session::{Queued, ReplyMode, Session, Transaction};
 use crate::spec::{Flags, Scope};
 use crate::table::{Command, Resolved};
 use crate::tracking;
 use crate::transaction;
-
-/// So many requests before a command runs, its bucket is asked for, and then its entry. The
-/// processor has some 16 misses in flight; spread over a pipeline they cost next to nothing.
-const BUCKETS_AHEAD: usize = 12;
-const ENTRIES_AHEAD: usize = 6;
-/// A power of two above [`BUCKETS_AHEAD`].
-const RING: usize = 16;
 
 /// One request of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -93,16 +88,6 @@ pub struct Executor {
     now_ms: i64,
 }
 
-/// A request with what was found out about it ahead of its run.
-#[derive(Clone, Copy)]
-struct Prepared {
-    resolved: Resolved,
-    /// Position and hash of its key, if it has just one.
-    hashed: Option<(usize, u64)>,
-    /// The database that its client has selected, if it is still so when the request runs.
-    db: usize,
-}
-
 impl Executor {
     /// The executor of a worker.
     pub fn new(server: &'static Server, worker: usize) -> Executor {
@@ -121,8 +106,14 @@ impl Executor {
         self.now_ms
     }
 
-    /// Runs the requests of some connections, one connection after the other.
-    pub fn run(&mut self, turns: &mut [Turn<'_>], batch: &Batch<'_>) {
+    /// Runs the requests of some connections, one connection after the other. The attendant
+    /// looks after all others while one of these requests takes long.
+    pub fn run(
+        &mut self,
+        turns: &mut [Turn<'_>],
+        batch: &Batch<'_>,
+        attendant: &mut dyn Attendant,
+    ) {
         let clock = self.server.lru_clock.load(std::sync::atomic::Ordering::Relaxed);
         let mut locks = Locks::new(&self.server.keyspace, clock);
         self.now_ms = unix_ms();
@@ -152,6 +143,7 @@ impl Executor {
                     shared: shared_args(batch.shared, range),
                     bytes: request.bytes,
                     locks: &mut locks,
+                    attendant: &mut *attendant,
                     now_ms,
                 };
                 if run.is_paused(&prepared) {
@@ -183,121 +175,24 @@ impl Executor {
         args: &[&[u8]],
         session: &mut Session,
         locks: &mut Locks<'static>,
+        attendant: &mut dyn Attendant,
         reply: &mut Reply,
     ) {
         let now_ms = self.now_ms;
         let call = call::Call { command, args, shared_args: &[], hashed: None, bytes: 0, now_ms };
         let Executor { server, journal, random, recorder, .. } = self;
-        call::run(server, call, session, locks, journal, random, recorder, reply);
+        call::run(server, call, session, locks, journal, random, recorder, attendant, reply);
     }
 
     /// Hashes the command's key.
     #[inline]
-    fn prepare(&self, resolved: Resolved, args: &[&[u8]], db: usize) -> Prepared {
+    pub(crate) fn prepare(&self, resolved: Resolved, args: &[&[u8]], db: usize) -> Prepared {
         let single = match resolved {
             Resolved::Command(command) => command.single_key.filter(|&at| at < args.len()),
             _ => None,
         };
         let hashed = single.map(|at| (at, self.server.keyspace.hasher().hash(args[at])));
         Prepared { resolved, hashed, db }
-    }
-}
-
-/// The requests that come next: what is found out about them ahead of their run.
-struct Ahead<'a> {
-    /// The last command's name as it was written: the next is often the same.
-    name: &'a [u8],
-    command: Resolved,
-    /// By number modulo [`RING`].
-    ring: [Prepared; RING],
-    /// Whether the one shard there is can be held all the time.
-    one_shard: bool,
-    /// Whether buckets and entries are asked for: there is something to overlap.
-    fetch: bool,
-    /// How many requests are prepared, how many entries asked for.
-    prepared: usize,
-    fetched: usize,
-    /// The next request to prepare: its turn, and its number there.
-    turn: usize,
-    index: usize,
-    total: usize,
-}
-
-impl<'a> Ahead<'a> {
-    fn new(turns: &[Turn<'_>], one_shard: bool) -> Ahead<'a> {
-        let total = turns.iter().map(|turn| turn.requests.len()).sum();
-        Ahead {
-            name: &[],
-            command: Resolved::Unknown,
-            ring: [Prepared { resolved: Resolved::Unknown, hashed: None, db: 0 }; RING],
-            one_shard,
-            fetch: total > 1,
-            prepared: 0,
-            fetched: 0,
-            turn: 0,
-            index: 0,
-            total,
-        }
-    }
-
-    /// Prepares requests up to some behind `number`, which is about to run.
-    #[inline]
-    fn prepare(
-        &mut self,
-        executor: &Executor,
-        turns: &[Turn<'_>],
-        batch: &Batch<'a>,
-        locks: &mut Locks<'_>,
-        number: usize,
-    ) {
-        if self.fetch && self.one_shard {
-            locks.hold_one(0);
-        }
-        while self.prepared < self.total.min(number + 1 + BUCKETS_AHEAD) {
-            while self.index == turns[self.turn].requests.len() {
-                (self.turn, self.index) = (self.turn + 1, 0);
-            }
-            let turn = &turns[self.turn];
-            let request = &turn.requests[self.index];
-            let args = &batch.args[request.first..request.first + request.count];
-            let prepared = &mut self.ring[self.prepared % RING];
-            if args[0] != self.name || self.name.is_empty() {
-                self.command = executor.server.commands.resolve(args);
-                // A container's name alone does not say which command it is.
-                let is_alone =
-                    |command: &Command| command.parent.is_none() && command.subcommands.is_empty();
-                let alone = matches!(self.command, Resolved::Command(command) if is_alone(command));
-                self.name = if alone { args[0] } else { &[] };
-            }
-            *prepared = executor.prepare(self.command, args, turn.session.db);
-            if self.fetch {
-                prepared.fetch_bucket(locks);
-            }
-            self.index += 1;
-            self.prepared += 1;
-        }
-        while self.fetch && self.fetched < self.total.min(number + 1 + ENTRIES_AHEAD) {
-            self.ring[self.fetched % RING].fetch_entry(locks);
-            self.fetched += 1;
-        }
-    }
-}
-
-impl Prepared {
-    #[inline]
-    fn fetch_bucket(&self, locks: &mut Locks<'_>) {
-        if let Some((_, hash)) = self.hashed {
-            let shard = locks.keyspace().shard_of(hash);
-            locks.glance(shard, |shard| shard.db_ref(self.db).prefetch(hash));
-        }
-    }
-
-    #[inline]
-    fn fetch_entry(&self, locks: &mut Locks<'_>) {
-        if let Some((_, hash)) = self.hashed {
-            let shard = locks.keyspace().shard_of(hash);
-            locks.glance(shard, |shard| shard.db_ref(self.db).prefetch_entry(hash));
-        }
     }
 }
 
@@ -318,6 +213,7 @@ struct Run<'r, 'a> {
     shared: Vec<(usize, Shared)>,
     bytes: usize,
     locks: &'r mut Locks<'static>,
+    attendant: &'r mut dyn Attendant,
     now_ms: i64,
 }
 
@@ -355,7 +251,7 @@ impl Run<'_, '_> {
         }
         self.answer_if_wanted(prepared, reply);
         if !self.executor.journal.ready.is_empty() {
-            blocking::serve(self.executor, self.locks);
+            blocking::serve(self.executor, self.locks, self.attendant);
         }
         if self.session.receives {
             tracking::end_request(self.session, &prepared.resolved);
@@ -402,33 +298,48 @@ impl Run<'_, '_> {
             self.exec(command, &transaction, reply);
             return;
         }
-        self.hold(command, prepared.hashed);
         self.session.may_block = command.spec.flags.has(Flags::BLOCKING);
-        self.call(command, prepared.hashed, reply);
+        match self.hold(command, prepared.hashed) {
+            Ok(()) => self.call(command, prepared.hashed, reply),
+            Err(Busy) => self.reject(&Rejection::busy(self.server(), command), reply),
+        }
     }
 
     /// Takes the locks that a command needs.
-    fn hold(&mut self, command: &'static Command, hashed: Option<(usize, u64)>) {
+    fn hold(
+        &mut self,
+        command: &'static Command,
+        hashed: Option<(usize, u64)>,
+    ) -> Result<(), Busy> {
         let args = self.args;
         let keyspace = self.locks.keyspace();
-        if command.spec.scope == Scope::All {
-            self.locks.hold_all();
-        } else if command.spec.flags.has(Flags::PUBSUB) {
+        match command.spec.scope {
+            Scope::All => return self.locks.hold_all(),
+            Scope::Growing => return self.locks.hold_growing(),
+            Scope::Walk => return self.locks.hold_walking(),
+            Scope::Keys => {}
+        }
+        if command.spec.flags.has(Flags::PUBSUB) {
             // No data is needed, not even if a channel is in the place of a key: others may have
             // what is still held of the command before.
             self.locks.release();
+            Ok(())
         } else if let Some((_, hash)) = hashed {
-            self.locks.hold_one(keyspace.shard_of(hash));
+            self.locks.hold_one(keyspace.shard_of(hash))
         } else if transaction::releases_watches(command.name) {
             let mut shards: Vec<_> = transaction::watched_shards(self.session, keyspace).collect();
-            self.locks.hold_set(&mut shards);
+            self.locks.hold_set(&mut shards)
+        } else if !command.spec.keys.is_empty() && keyspace.shards() == 1 {
+            self.locks.hold_one(0)
         } else if !command.spec.keys.is_empty() {
             let mut shards = Vec::with_capacity(args.len());
             let collect =
                 |at: usize, _| shards.push(keyspace.shard_of(keyspace.hasher().hash(args[at])));
             // Arguments that name no keys are the command's to refuse; it touches none then.
             let _ = command.spec.each_key(args, collect);
-            self.locks.hold_set(&mut shards);
+            self.locks.hold_set(&mut shards)
+        } else {
+            Ok(())
         }
     }
 
@@ -442,14 +353,24 @@ impl Run<'_, '_> {
             now_ms: self.now_ms,
         };
         let Executor { server, journal, random, recorder, .. } = &mut *self.executor;
-        call::run(server, call, self.session, self.locks, journal, random, recorder, reply);
+        call::run(
+            server,
+            call,
+            self.session,
+            self.locks,
+            journal,
+            random,
+            recorder,
+            self.attendant,
+            reply,
+        );
     }
 
     fn exec(&mut self, command: &'static Command, transaction: &Transaction, reply: &mut Reply) {
         let all = transaction.queue.iter().any(|queued| queued.command.spec.scope != Scope::Keys);
         let keyspace = self.locks.keyspace();
-        if all {
-            self.locks.hold_all();
+        let held = if all {
+            self.locks.hold_all()
         } else {
             let mut shards: Vec<_> = transaction::watched_shards(self.session, keyspace).collect();
             for queued in &transaction.queue {
@@ -458,7 +379,11 @@ impl Run<'_, '_> {
                     shards.push(keyspace.shard_of(keyspace.hasher().hash(args[at])));
                 });
             }
-            self.locks.hold_set(&mut shards);
+            self.locks.hold_set(&mut shards)
+        };
+        if held == Err(Busy) {
+            self.session.transaction = Some(Transaction::default());
+            return self.reject(&Rejection::busy(self.server(), command), reply);
         }
         let Executor { server, journal, random, recorder, .. } = &mut *self.executor;
         recorder.start();
@@ -492,6 +417,7 @@ impl Run<'_, '_> {
                         journal,
                         random,
                         recorder,
+                        self.attendant,
                         reply,
                     );
                 }
@@ -531,6 +457,9 @@ impl Run<'_, '_> {
         {
             return reject(CommandError::new("NOAUTH Authentication required."));
         }
+        if server.keyspace.gate.is_busy() && !flags.has(Flags::ALLOW_BUSY) {
+            return Err(Rejection::busy(self.server(), command));
+        }
         if self.session.transaction.is_some() && flags.has(Flags::NO_MULTI) {
             return reject(CommandError::new("ERR Command not allowed inside a transaction"));
         }
@@ -568,10 +497,8 @@ impl Run<'_, '_> {
         self.executor.recorder.reject(number, &rejection.error.code());
         if is_exec && self.session.transaction.take().is_some() {
             // A refused EXEC ends the transaction.
-            let mut shards: Vec<_> =
-                transaction::watched_shards(self.session, self.locks.keyspace()).collect();
-            self.locks.hold_set(&mut shards);
-            transaction::unwatch(self.session, self.locks);
+            self.locks.release();
+            transaction::forget_watches(self.session, self.locks.keyspace());
             let text = rejection.error.text();
             let text = text.strip_prefix("ERR ").unwrap_or(&text);
             reply.error(&format!("EXECABORT Transaction discarded because of: {text}"));

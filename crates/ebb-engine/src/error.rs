@@ -30,6 +30,8 @@ pub enum CommandError {
     WrongArity(Cow<'static, str>),
     /// Any other text, code included: "ERR something".
     Text(Cow<'static, str>),
+    /// The error of a command that a script called, which has been counted there.
+    Counted(Cow<'static, str>),
 }
 
 impl CommandError {
@@ -54,8 +56,13 @@ impl CommandError {
             CommandError::WrongArity(name) => {
                 return format!("ERR wrong number of arguments for '{name}' command").into();
             }
-            CommandError::Text(text) => text,
+            CommandError::Text(text) | CommandError::Counted(text) => text,
         })
+    }
+
+    /// Whether INFO errorstats has it already.
+    pub fn is_counted(&self) -> bool {
+        matches!(self, CommandError::Counted(_))
     }
 
     /// The first word, under which INFO errorstats counts it.

@@ -3,6 +3,7 @@
 //! - [`spec`] says what a command is; [`table`] finds it by name.
 //! - [`dispatch`] admits a request, takes the locks of its shards and queues transactions.
 //! - [`call`](mod@call) runs it with a [`Context`], measures it, and logs it.
+//! - [`scripting`] keeps scripts and functions, and runs the commands that they call.
 //! - [`journal`] is told of every change; [`notify`] and [`tracking`] tell clients of it.
 //! - [`acl`] knows the users and what they may do.
 //! - [`pubsub`] knows who listens to what, and [`mailbox`] brings messages to them.
@@ -15,6 +16,7 @@
 pub const REDIS_VERSION: &str = "7.2.4";
 
 pub mod acl;
+mod ahead;
 pub mod blocking;
 mod call;
 pub mod clients;
@@ -31,8 +33,10 @@ pub mod notify;
 pub mod pubsub;
 mod rejection;
 pub mod reply;
+pub mod scripting;
 pub mod server;
 pub mod session;
+mod several;
 pub mod slowlog;
 pub mod spec;
 pub mod stats;

@@ -3,6 +3,10 @@
 //! Locks are taken in ascending order and all at once: to need another set means to let go
 //! of what is held first. One shard's lock is kept from a command to its neighbour in the
 //! pipeline, and given up before anything blocks.
+//!
+//! Who takes several passes the keyspace's gate first. A script keeps the gate while it runs,
+//! and may therefore take shards one by one as it touches them: whoever holds one of them
+//! waits for nothing (`docs/decisions/0003-script-locks.md`).
 
 use ebb_keyspace::{Key, Keyspace, Shard};
 use parking_lot::MutexGuard;
@@ -15,14 +19,23 @@ pub struct Locks<'k> {
     clock: u32,
 }
 
+#[expect(dead_code, reason = "the gate is kept, not looked at")]
 enum Held<'k> {
     None,
     One(usize, MutexGuard<'k, Shard>),
     /// By ascending shard.
     Some(Vec<(usize, MutexGuard<'k, Shard>)>),
-    /// Every shard.
-    All(Vec<MutexGuard<'k, Shard>>),
+    /// Every shard, and the gate, so that no script runs beside one in a transaction.
+    All(Vec<MutexGuard<'k, Shard>>, MutexGuard<'k, ()>),
+    /// A script's: those that it has touched, by shard, and the gate.
+    Growing(Vec<Option<MutexGuard<'k, Shard>>>, MutexGuard<'k, ()>),
+    /// The one that is visited, and the gate.
+    Walking(Option<(usize, MutexGuard<'k, Shard>)>, MutexGuard<'k, ()>),
 }
+
+/// Somebody holds locks for long: what needs them must be refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy;
 
 impl<'k> Locks<'k> {
     /// Holds nothing yet.
@@ -35,10 +48,10 @@ impl<'k> Locks<'k> {
         self.keyspace
     }
 
-    fn lock(&self, shard: usize) -> MutexGuard<'k, Shard> {
-        let mut guard = self.keyspace.lock(shard);
+    fn lock(&self, shard: usize) -> Result<MutexGuard<'k, Shard>, Busy> {
+        let mut guard = self.keyspace.lock_unless_busy(shard).ok_or(Busy)?;
         guard.set_clock(self.clock);
-        guard
+        Ok(guard)
     }
 
     /// Lets go of everything.
@@ -52,17 +65,20 @@ impl<'k> Locks<'k> {
             Held::None => false,
             Held::One(held, _) => *held == shard,
             Held::Some(held) => held.iter().any(|(held, _)| *held == shard),
-            Held::All(_) => true,
+            Held::All(..) => true,
+            Held::Growing(held, _) => held[shard].is_some(),
+            Held::Walking(held, _) => held.as_ref().is_some_and(|(held, _)| *held == shard),
         }
     }
 
     /// Holds one shard.
     #[inline]
-    pub fn hold_one(&mut self, shard: usize) {
+    pub fn hold_one(&mut self, shard: usize) -> Result<(), Busy> {
         if !matches!(&self.held, Held::One(held, _) if *held == shard) {
             self.release();
-            self.held = Held::One(shard, self.lock(shard));
+            self.held = Held::One(shard, self.lock(shard)?);
         }
+        Ok(())
     }
 
     /// Looks into a shard for a moment, if that is possible without waiting.
@@ -76,26 +92,85 @@ impl<'k> Locks<'k> {
     }
 
     /// Holds several shards; `shards` is sorted here.
-    pub fn hold_set(&mut self, shards: &mut Vec<usize>) {
+    pub fn hold_set(&mut self, shards: &mut Vec<usize>) -> Result<(), Busy> {
         shards.sort_unstable();
         shards.dedup();
         match shards.as_slice() {
             [] => {}
-            [shard] => self.hold_one(*shard),
+            [shard] => self.hold_one(*shard)?,
             _ => {
                 self.release();
-                self.held = Held::Some(shards.iter().map(|&s| (s, self.lock(s))).collect());
+                let _gate = self.keyspace.gate.pass().ok_or(Busy)?;
+                let held = shards.iter().map(|&shard| Ok((shard, self.lock(shard)?)));
+                self.held = Held::Some(held.collect::<Result<_, Busy>>()?);
             }
         }
+        Ok(())
     }
 
     /// Holds all shards.
-    pub fn hold_all(&mut self) {
-        if self.keyspace.shards() == 1 {
-            self.hold_one(0);
-        } else if !matches!(self.held, Held::All(_)) {
+    pub fn hold_all(&mut self) -> Result<(), Busy> {
+        let shards = self.keyspace.shards();
+        if shards == 1 {
+            return self.hold_one(0);
+        }
+        if !matches!(self.held, Held::All(..)) {
             self.release();
-            self.held = Held::All((0..self.keyspace.shards()).map(|s| self.lock(s)).collect());
+            let gate = self.keyspace.gate.pass().ok_or(Busy)?;
+            let held = (0..shards).map(|shard| self.lock(shard));
+            self.held = Held::All(held.collect::<Result<_, Busy>>()?, gate);
+        }
+        Ok(())
+    }
+
+    /// Holds what a script needs to begin: the gate, with which [`Locks::grow`] may add shards.
+    pub fn hold_growing(&mut self) -> Result<(), Busy> {
+        let shards = self.keyspace.shards();
+        if shards == 1 {
+            return self.hold_one(0);
+        }
+        self.release();
+        let gate = self.keyspace.gate.pass().ok_or(Busy)?;
+        self.held = Held::Growing((0..shards).map(|_| None).collect(), gate);
+        Ok(())
+    }
+
+    /// Holds what a command needs that visits one shard after the other. The gate keeps scripts
+    /// away, which hold shards for long.
+    pub fn hold_walking(&mut self) -> Result<(), Busy> {
+        if self.keyspace.shards() == 1 {
+            return self.hold_one(0);
+        }
+        self.release();
+        self.held = Held::Walking(None, self.keyspace.gate.pass().ok_or(Busy)?);
+        Ok(())
+    }
+
+    /// Adds a shard to those of a script, unless it is held.
+    pub fn grow(&mut self, shard: usize) {
+        if let Held::Growing(held, _) = &mut self.held
+            && held[shard].is_none()
+        {
+            let mut guard = self.keyspace.lock(shard);
+            guard.set_clock(self.clock);
+            held[shard] = Some(guard);
+        }
+    }
+
+    /// Adds all shards to those of a script.
+    pub fn grow_all(&mut self) {
+        (0..self.keyspace.shards()).for_each(|shard| self.grow(shard));
+    }
+
+    /// Comes to a shard, for a command that visits one after the other: a script keeps those
+    /// that it visited, others let go of the last.
+    pub(crate) fn visit(&mut self, shard: usize) {
+        self.grow(shard);
+        if let Held::Walking(held, _) = &mut self.held {
+            *held = None;
+            let mut guard = self.keyspace.lock(shard);
+            guard.set_clock(self.clock);
+            *held = Some((shard, guard));
         }
     }
 
@@ -107,7 +182,27 @@ impl<'k> Locks<'k> {
             Held::Some(guards) => {
                 guards.iter_mut().find(|(held, _)| *held == shard).map(|(_, guard)| guard)
             }
-            Held::All(guards) => guards.get_mut(shard),
+            Held::All(guards, _) => guards.get_mut(shard),
+            Held::Growing(guards, _) => guards[shard].as_mut(),
+            Held::Walking(Some((held, guard)), _) if *held == shard => Some(guard),
+            _ => None,
+        };
+        match guard {
+            Some(guard) => guard,
+            None => unreachable!("a command touches only the keys that it declares"),
+        }
+    }
+
+    /// The shard of a key, held, beside others to read.
+    pub fn shard_to_read(&self, key: &Key<'_>) -> &Shard {
+        let shard = self.keyspace.shard_of(key.hash());
+        let guard = match &self.held {
+            Held::One(held, guard) if *held == shard => Some(guard),
+            Held::Some(guards) => {
+                guards.iter().find(|(held, _)| *held == shard).map(|(_, guard)| guard)
+            }
+            Held::All(guards, _) => guards.get(shard),
+            Held::Growing(guards, _) => guards.get(shard).and_then(Option::as_ref),
             _ => None,
         };
         match guard {
@@ -127,5 +222,30 @@ impl<'k> Locks<'k> {
         for shard in 0..self.keyspace.shards() {
             visit(self.shard(shard));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_adds_shards_and_others_wait_for_the_gate_only() {
+        let keyspace = Keyspace::new(4, 1);
+        let (mut script, mut other) = (Locks::new(&keyspace, 0), Locks::new(&keyspace, 0));
+        script.hold_growing().unwrap();
+        script.grow(3);
+        script.grow(1);
+        assert!(script.holds(1) && script.holds(3) && !script.holds(0));
+        assert!(other.hold_one(0).is_ok());
+        keyspace.gate.set_busy(true);
+        assert_eq!(other.hold_one(1), Err(Busy));
+        assert_eq!(other.hold_set(&mut vec![0, 2]), Err(Busy));
+        assert_eq!(other.hold_all(), Err(Busy));
+        script.grow_all();
+        assert!(other.hold_one(0).is_err());
+        keyspace.gate.set_busy(false);
+        script.release();
+        assert!(other.hold_all().is_ok());
     }
 }

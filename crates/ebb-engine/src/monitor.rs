@@ -31,11 +31,20 @@ pub(crate) fn feed(server: &Server, session: &Session, command: &Command, args: 
     }
 }
 
+/// Sends a script's command before those that it calls.
+pub(crate) fn feed_script(server: &Server, session: &Session, args: &[&[u8]]) {
+    if server.has_monitors() {
+        send(server, session, args);
+    }
+}
+
 #[cold]
 fn send(server: &Server, session: &Session, args: &[&[u8]]) {
     let now = unix_us();
     let client = &session.client;
-    let address = if client.is_unix {
+    let address = if session.in_script {
+        "lua".into()
+    } else if client.is_unix {
         format!("unix:{}", client.address.trim_end_matches(":0"))
     } else {
         client.address.clone()

@@ -1,6 +1,7 @@
 //! Requests that are refused before they run.
 
 use crate::error::{CommandError, quote};
+use crate::server::Server;
 use crate::table::Command;
 
 /// Why a request did not run.
@@ -12,6 +13,12 @@ pub(crate) struct Rejection {
 }
 
 impl Rejection {
+    /// A long script is in the way.
+    pub(crate) fn busy(server: &Server, command: &'static Command) -> Rejection {
+        let error = CommandError::new(server.scripting.busy_text());
+        Rejection { error, command: Some(command) }
+    }
+
     pub(crate) fn unknown(args: &[&[u8]]) -> Rejection {
         const SHOWN: usize = 128;
         let mut list = String::new();

@@ -201,6 +201,16 @@ impl Reply {
         self.writer().verbatim(format, text.as_bytes());
     }
 
+    /// The same for text that may be no UTF-8.
+    pub fn verbatim_bytes(&mut self, format: [u8; 3], text: &[u8]) {
+        self.writer().verbatim(format, text);
+    }
+
+    /// An integer of any size in decimal; in RESP2 a string.
+    pub fn big_number(&mut self, digits: &[u8]) {
+        self.writer().big_number(digits);
+    }
+
     /// Bytes that are already encoded.
     pub fn raw(&mut self, encoded: &[u8]) {
         self.bytes.extend_from_slice(encoded);

@@ -17,6 +17,7 @@ use crate::latency::LatencyMonitor;
 use crate::mailbox::{Message, OutputLimits, Post};
 use crate::notify::Followers;
 use crate::pubsub::PubSub;
+use crate::scripting::Scripting;
 use crate::slowlog::CommandLogs;
 use crate::stats::{Counters, Errors, WorkerTotals};
 use crate::table::CommandTable;
@@ -188,6 +189,8 @@ pub struct Server {
     pub errors: Errors,
     /// Logs of exceptional commands.
     pub logs: CommandLogs,
+    /// Scripts and functions.
+    pub scripting: Scripting,
     /// The latency monitor.
     pub latency: LatencyMonitor,
     /// Memory outside of the heap.
@@ -274,6 +277,7 @@ impl Server {
             counters: Counters::default(),
             errors: Errors::default(),
             logs: CommandLogs::default(),
+            scripting: Scripting::new(threads),
             latency: LatencyMonitor::default(),
             allocator: AllocatorFigures::default(),
             active_expire: AtomicBool::new(true),

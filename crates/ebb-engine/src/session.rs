@@ -88,6 +88,8 @@ pub struct Session {
     pub close_after_reply: bool,
     /// Close the connection without sending the replies: they are more than it may have waiting.
     pub is_over_output_limit: bool,
+    /// A script runs: commands come from it.
+    pub in_script: bool,
     /// The number of the last command, plus one.
     pub last_command: usize,
     /// SUBSCRIBE and its kin; none if there is no subscription.
@@ -124,6 +126,7 @@ impl Session {
             monitor: false,
             close_after_reply: false,
             is_over_output_limit: false,
+            in_script: false,
             last_command: 0,
             may_block: false,
             is_retry: false,

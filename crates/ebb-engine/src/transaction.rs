@@ -3,7 +3,7 @@
 use ebb_keyspace::{Key, Keyspace, Presence};
 
 use crate::locks::Locks;
-use crate::session::{Session, Transaction};
+use crate::session::{Session, Transaction, WatchedKey};
 
 /// Commands that run inside MULTI instead of being queued.
 pub(crate) fn runs_at_once(name: &str) -> bool {
@@ -71,11 +71,25 @@ pub fn unwatch(session: &mut Session, locks: &mut Locks<'_>) {
 }
 
 /// Lets go of the watched keys of a session that ends, taking the locks for it.
-pub fn forget_watches(session: &mut Session, keyspace: &Keyspace) {
-    if session.watcher.is_some() {
-        let mut locks = Locks::new(keyspace, 0);
-        let mut shards: Vec<_> = watched_shards(session, keyspace).collect();
-        locks.hold_set(&mut shards);
-        unwatch(session, &mut locks);
+///
+/// While a script holds them for long, a thread waits for them in the place of the worker.
+pub fn forget_watches(session: &mut Session, keyspace: &'static Keyspace) {
+    let Some(watcher) = session.watcher.take() else { return };
+    let watched = std::mem::take(&mut session.watched);
+    let forget = move |wait: bool| {
+        for WatchedKey { db, key } in &watched {
+            let hashed = keyspace.key(key);
+            let shard = keyspace.shard_of(hashed.hash());
+            let guard =
+                if wait { Some(keyspace.lock(shard)) } else { keyspace.lock_unless_busy(shard) };
+            match guard {
+                Some(mut guard) => guard.watch.remove(*db, key, &watcher),
+                None => return false,
+            }
+        }
+        true
+    };
+    if !forget(false) {
+        std::thread::spawn(move || forget(true));
     }
 }

@@ -13,6 +13,7 @@ pub mod db;
 mod editor;
 mod entries;
 pub mod entry;
+mod gate;
 pub mod lazyfree;
 pub mod wait;
 pub mod watch;
@@ -21,6 +22,7 @@ pub mod wheel;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 
+use ebb_collections::Arenas;
 use ebb_heap::ArenaId;
 use parking_lot::{Mutex, MutexGuard};
 
@@ -29,6 +31,7 @@ pub use ebb_heap::{OutOfMemory, Shared};
 pub use ebb_table::{Found, POSITION_BITS};
 pub use editor::Editor;
 pub use entry::{Entry, EntryMut, EntryRef, StringRef, StringValue, Type, ValueRef};
+pub use gate::Gate;
 pub use wait::WaitTable;
 pub use watch::{Presence, WatchTable, Watcher};
 
@@ -145,6 +148,11 @@ impl Shard {
         })
     }
 
+    /// Where the blocks of collections are allocated.
+    pub fn arenas(&self) -> Arenas {
+        self.dbs[0].arenas()
+    }
+
     /// Where new entries are allocated.
     pub fn arena(&self) -> ArenaId {
         self.data
@@ -158,6 +166,8 @@ pub struct Keyspace {
     hasher: KeyHasher,
     databases: usize,
     trash: Mutex<VecDeque<Trash>>,
+    /// What keeps those apart who lock several shards.
+    pub gate: Gate,
 }
 
 impl Keyspace {
@@ -177,7 +187,14 @@ impl Keyspace {
             })
         };
         let shards = arenas.iter().map(shard).collect();
-        Keyspace { shards, arenas, hasher, databases, trash: Mutex::default() }
+        Keyspace {
+            shards,
+            arenas,
+            hasher,
+            databases,
+            trash: Mutex::default(),
+            gate: Gate::default(),
+        }
     }
 
     /// Number of shards.
@@ -212,6 +229,11 @@ impl Keyspace {
     #[inline]
     pub fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
         self.shards[shard].lock()
+    }
+
+    /// Locks a shard, or gives up when somebody holds locks for long.
+    pub fn lock_unless_busy(&self, shard: usize) -> Option<MutexGuard<'_, Shard>> {
+        self.gate.wait(&self.shards[shard])
     }
 
     /// Locks a shard if nobody holds it.

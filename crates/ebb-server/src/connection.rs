@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use ebb_config::id;
+use ebb_engine::scripting::Attendant;
 use ebb_engine::{Batch, Executor, Progress as Ran, Reply, Request, Server, Session, Turn};
 use ebb_heap::ArenaId;
 use ebb_keyspace::Shared;
@@ -53,6 +54,8 @@ pub(crate) struct Tools<'w> {
     /// Room for the requests of one batch.
     pub(crate) requests: &'w mut Vec<Request>,
     pub(crate) arena: ArenaId,
+    /// Serves the others while a script takes long.
+    pub(crate) attendant: &'w mut dyn Attendant,
 }
 
 /// What becomes of a connection after an event.
@@ -430,7 +433,7 @@ impl Connection {
         let reply = &mut *tools.reply;
         let mut turn = Turn { session: &mut self.session, requests, reply, progress: Ran::Done };
         let batch = Batch { args: &args, shared: &shared };
-        tools.executor.run(std::slice::from_mut(&mut turn), &batch);
+        tools.executor.run(std::slice::from_mut(&mut turn), &batch, tools.attendant);
         let ran = turn.progress;
         drop((args, shared));
         if !matches!(ran, Ran::Paused(_) | Ran::Blocked(_)) {

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use ebb_engine::scripting::Attendant;
 use ebb_engine::{Batch, Executor, Progress, Reply, Request, Turn};
 use ebb_resp::Arg;
 
@@ -61,7 +62,12 @@ impl Group {
     }
 
     /// Runs what all members asked for. `buffer` holds their input.
-    pub(crate) fn run(&mut self, executor: &mut Executor, buffer: &[u8]) {
+    pub(crate) fn run(
+        &mut self,
+        executor: &mut Executor,
+        buffer: &[u8],
+        attendant: &mut dyn Attendant,
+    ) {
         let mut args: Vec<&[u8]> = std::mem::take(&mut self.slices);
         let mut turns = Vec::with_capacity(self.members.len());
         for member in &mut self.members {
@@ -78,7 +84,7 @@ impl Group {
             ));
         }
         let (mut turns, outcomes): (Vec<_>, Vec<_>) = turns.into_iter().unzip();
-        executor.run(&mut turns, &Batch { args: &args, shared: &[] });
+        executor.run(&mut turns, &Batch { args: &args, shared: &[] }, attendant);
         for (turn, outcome) in turns.iter().zip(outcomes) {
             *outcome = turn.progress;
         }

@@ -24,6 +24,9 @@ use crate::connection::{Connection, Fate, READ_BYTES, Socket, Tools};
 use crate::group::{Group, Member};
 use crate::listener::Listener;
 
+mod attending;
+mod waiting;
+
 const WAKER: Token = Token(usize::MAX);
 /// Listeners have the tokens from here on, connections those below.
 const LISTENERS: usize = usize::MAX / 2;
@@ -72,7 +75,8 @@ pub(crate) struct Worker {
     number: usize,
     server: &'static Server,
     poll: Poll,
-    executor: Executor,
+    /// Not here while a batch runs.
+    executor: Option<Box<Executor>>,
     buffer: Box<[u8]>,
     reply: Reply,
     requests: Vec<Request>,
@@ -85,6 +89,8 @@ pub(crate) struct Worker {
     deadlines: BTreeSet<(i64, u64)>,
     /// Connections that have more to do without another event.
     again: Vec<usize>,
+    /// Clients that need attention while their connections are lent.
+    unheeded: Vec<u64>,
     listeners: Vec<Listener>,
     /// Room for messages on their way from a mailbox, empty in between.
     messages: Vec<Message>,
@@ -109,7 +115,7 @@ impl Worker {
             number,
             server,
             poll,
-            executor: Executor::new(server, number),
+            executor: None,
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             reply: Reply::default(),
             requests: Vec::new(),
@@ -119,6 +125,7 @@ impl Worker {
             vacant: Vec::new(),
             by_id: HashMap::new(),
             again: Vec::new(),
+            unheeded: Vec::new(),
             listeners: Vec::new(),
             messages: Vec::new(),
             pauses: 0,
@@ -158,26 +165,13 @@ impl Worker {
                 }
             }
             let again = std::mem::take(&mut self.again);
-            for event in &events {
-                match event.token() {
-                    WAKER => {
-                        // They look for connections that may be in the group.
-                        self.run_group();
-                        self.take_arrivals();
-                        self.attend();
-                        self.end_pauses();
-                    }
-                    Token(at) if at >= LISTENERS => self.accept(at - LISTENERS),
-                    Token(at) => self.serve(at, event),
-                }
-            }
-            self.run_group();
+            self.handle(&events);
             for at in again {
                 self.go_on(at);
             }
             if self.server.workers[self.number].is_told() {
                 // Commands that ran here left messages for clients of this worker.
-                self.attend();
+                self.heed();
             }
             if !self.deadlines.is_empty() {
                 self.time_out();
@@ -188,6 +182,23 @@ impl Worker {
             }
         }
         self.finish();
+    }
+
+    fn handle(&mut self, events: &Events) {
+        for event in events {
+            match event.token() {
+                WAKER => {
+                    // They look for connections that may be in the group.
+                    self.run_group();
+                    self.take_arrivals();
+                    self.heed();
+                    self.end_pauses();
+                }
+                Token(at) if at >= LISTENERS => self.accept(at - LISTENERS),
+                Token(at) => self.serve(at, event),
+            }
+        }
+        self.run_group();
     }
 
     /// Sends what is ready to clients before the end.
@@ -202,20 +213,30 @@ impl Worker {
         at: usize,
         work: impl FnOnce(&mut Connection, &mut Tools<'_>) -> R,
     ) -> Option<R> {
-        let connection = self.connections.get_mut(at)?.as_mut()?;
+        let mut connection = self.connections.get_mut(at)?.take()?;
+        let mut loan = self.lend();
         let mut tools = Tools {
             server: self.server,
-            executor: &mut self.executor,
-            buffer: &mut self.buffer,
-            reply: &mut self.reply,
-            requests: &mut self.requests,
+            executor: &mut loan.executor,
+            buffer: &mut loan.buffer,
+            reply: &mut loan.reply,
+            requests: &mut loan.requests,
             arena: self.arena,
+            attendant: self,
         };
-        Some(work(connection, &mut tools))
+        let result = work(&mut connection, &mut tools);
+        self.take_back(loan);
+        self.connections[at] = Some(connection);
+        Some(result)
     }
 
     fn serve(&mut self, at: usize, event: &Event) {
         let connection = self.connections.get(at).and_then(Option::as_ref);
+        if connection.is_none() {
+            // It is lent, or gone: no other event will tell of what has come.
+            self.again.push(at);
+            return;
+        }
         if event.is_readable() && connection.is_some_and(|connection| connection.is_fresh()) {
             self.join(at, event.is_read_closed());
             return;
@@ -268,33 +289,36 @@ impl Worker {
         }
         let reads = self.group.members.len() as u64;
         self.server.counters.reads.fetch_add(reads, Ordering::Relaxed);
-        let buffer = std::mem::take(&mut self.buffer);
-        self.group.run(&mut self.executor, &buffer);
-        let mut members = std::mem::take(&mut self.group.members);
-        let requests = std::mem::take(&mut self.group.requests);
+        let mut group = std::mem::take(&mut self.group);
+        let mut loan = self.lend();
+        let buffer = std::mem::take(&mut loan.buffer);
+        group.run(&mut loan.executor, &buffer, self);
+        let mut members = std::mem::take(&mut group.members);
         for member in members.drain(..) {
-            let Member { at, mut connection, input, requests: own, joined, mut reply, progress } =
+            let Member { at, mut connection, input, requests, joined, mut reply, progress } =
                 member;
             let mut tools = Tools {
                 server: self.server,
-                executor: &mut self.executor,
+                executor: &mut loan.executor,
                 buffer: &mut [],
                 reply: &mut reply,
-                requests: &mut self.requests,
+                requests: &mut loan.requests,
                 arena: self.arena,
+                attendant: self,
             };
-            let fate =
-                connection.leave(&mut tools, &buffer[input], &requests[own], joined, progress);
-            self.group.give_back(reply);
+            let requests = &group.requests[requests];
+            let fate = connection.leave(&mut tools, &buffer[input], requests, joined, progress);
+            group.give_back(reply);
             self.connections[at] = Some(connection);
             self.settle(at, Some(fate));
         }
-        self.buffer = buffer;
-        self.group.members = members;
-        self.group.requests = requests;
-        self.group.requests.clear();
-        self.group.args.clear();
-        self.group.used = 0;
+        loan.buffer = buffer;
+        self.take_back(loan);
+        group.members = members;
+        group.requests.clear();
+        group.args.clear();
+        group.used = 0;
+        self.group = group;
     }
 
     fn go_on(&mut self, at: usize) {
@@ -463,10 +487,16 @@ impl Worker {
     }
 
     /// Looks after clients to which others sent something, or whom they want to be closed.
-    fn attend(&mut self) {
+    fn heed(&mut self) {
         let mut messages = std::mem::take(&mut self.messages);
-        for client in self.server.workers[self.number].take_attention() {
+        let mut clients = std::mem::take(&mut self.unheeded);
+        clients.extend(self.server.workers[self.number].take_attention());
+        for client in clients {
             let Some(&at) = self.by_id.get(&client) else { continue };
+            if self.connections[at].is_none() {
+                self.unheeded.push(client);
+                continue;
+            }
             let server = self.server;
             let fate = self.with(at, |connection, _| {
                 if connection.session.client.is_killed() {
@@ -479,47 +509,6 @@ impl Worker {
         }
         messages.shrink_to(MESSAGES_KEPT);
         self.messages = messages;
-    }
-
-    /// How long to sleep if nothing happens.
-    fn sleep(&self) -> Duration {
-        let next = self.deadlines.first().map(|&(at, _)| (at - unix_ms()).max(0));
-        next.map_or(TICK, |left_ms| TICK.min(Duration::from_millis(left_ms as u64)))
-    }
-
-    /// Ends the waits whose time has come.
-    fn time_out(&mut self) {
-        let now_ms = unix_ms();
-        while let Some(&(deadline_ms, client)) = self.deadlines.first() {
-            if deadline_ms > now_ms {
-                return;
-            }
-            self.deadlines.pop_first();
-            let Some(&at) = self.by_id.get(&client) else { continue };
-            let server = self.server;
-            let mut messages = std::mem::take(&mut self.messages);
-            let fate = self.with(at, |connection, _| {
-                let blocked = connection.session.blocked.as_ref();
-                // It may wait in another command by now.
-                let due = blocked.filter(|blocked| blocked.deadline_ms == Some(deadline_ms));
-                let message = due.and_then(|blocked| blocked.time_out())?;
-                messages.push(message);
-                Some(connection.send_messages(server, &mut messages))
-            });
-            self.messages = messages;
-            if let Some(Some(fate)) = fate {
-                self.settle(at, Some(fate));
-                self.end_wait(at);
-            }
-        }
-    }
-
-    /// Goes on with a client whose wait is over.
-    fn end_wait(&mut self, at: usize) {
-        let server = self.server;
-        if self.with(at, |connection, _| connection.end_wait(server)) == Some(true) {
-            self.go_on(at);
-        }
     }
 
     /// Goes on with what was held back, if there was a pause since the last look.

@@ -11,6 +11,7 @@ mod keys;
 mod object;
 mod rename;
 mod scan;
+mod sort;
 mod ttl;
 
 /// The group's commands.
@@ -36,6 +37,8 @@ pub const COMMANDS: &[&CommandSpec] = &[
     &rename::RENAME,
     &rename::RENAMENX,
     &scan::SCAN,
+    &sort::SORT,
+    &sort::SORT_RO,
     &ttl::EXPIRETIME,
     &ttl::PERSIST,
     &ttl::PEXPIRETIME,

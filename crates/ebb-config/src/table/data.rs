@@ -27,15 +27,14 @@ group! { after memory::END;
     ZSET_MAX_LISTPACK_VALUE: u64 = sized("zset-max-listpack-value", "64", Memory, 0, LONG_MAX)
         .alias(&["zset-max-ziplist-value"]);
     HLL_SPARSE_MAX_BYTES: u64 =
-        sized("hll-sparse-max-bytes", "3000", Memory, 0, LONG_MAX).tunes("HyperLogLogs");
+        sized("hll-sparse-max-bytes", "3000", Memory, 0, LONG_MAX);
     STREAM_NODE_MAX_BYTES: u64 =
         sized("stream-node-max-bytes", "4096", Memory, 0, LONG_MAX);
     STREAM_NODE_MAX_ENTRIES: u64 = number("stream-node-max-entries", "100", 0, LONG_MAX);
     NOTIFY_KEYSPACE_EVENTS: Arc<str> =
         special("notify-keyspace-events", "", special::keyspace_events);
     BUSY_REPLY_THRESHOLD: u64 = number("busy-reply-threshold", "5000", 0, LONG_MAX)
-        .alias(&["lua-time-limit"])
-        .tunes("scripts");
+        .alias(&["lua-time-limit"]);
     TRACKING_TABLE_MAX_KEYS: u64 =
         number("tracking-table-max-keys", "1000000", 0, LONG_MAX);
 }

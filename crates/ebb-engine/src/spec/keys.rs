@@ -50,6 +50,8 @@ pub enum Begin {
     Index(usize),
     /// After a word, searched from an argument on (from the end, if negative).
     Keyword(&'static str, i32),
+    /// Where a function finds it, which COMMAND INFO shows as unknown.
+    Custom(fn(&[&[u8]]) -> Option<usize>),
 }
 
 /// Which arguments are keys, counted from the beginning.
@@ -105,6 +107,7 @@ impl KeySpec {
     fn first(&self, args: &[&[u8]]) -> Option<usize> {
         match self.begin {
             Begin::Index(index) => Some(index),
+            Begin::Custom(find) => find(args),
             Begin::Keyword(word, from) => {
                 let is_word = |&at: &usize| args[at].eq_ignore_ascii_case(word.as_bytes());
                 let found = if from >= 0 {

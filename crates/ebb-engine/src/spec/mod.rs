@@ -7,7 +7,7 @@ mod keys;
 pub use argument::{Argument, ArgumentKind};
 pub use keys::{Begin, Find, InvalidKeys, KeyFlags, KeySpec};
 
-use bits::bits;
+pub(crate) use bits::bits;
 
 use crate::{CommandResult, Context};
 
@@ -218,6 +218,9 @@ pub enum Scope {
     /// One after the other, taken by the command as it visits them
     /// ([`Context::enter_shard`]); in a transaction all.
     Walk,
+    /// A script's: one after the other, taken by the commands that it calls, and kept to its
+    /// end; in a transaction all.
+    Growing,
     /// All.
     All,
 }

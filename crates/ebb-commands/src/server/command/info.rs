@@ -114,6 +114,10 @@ fn describe_keys(reply: &mut Reply, keys: &KeySpec) {
             kind(reply, "index");
             numbers(reply, &[("index", index as i64)]);
         }
+        Begin::Custom(_) => {
+            kind(reply, "unknown");
+            reply.map(0);
+        }
         Begin::Keyword(word, from) => {
             kind(reply, "keyword");
             reply.map(2);
@@ -124,6 +128,11 @@ fn describe_keys(reply: &mut Reply, keys: &KeySpec) {
         }
     }
     reply.bulk(b"find_keys");
+    if let Begin::Custom(_) = keys.begin {
+        kind(reply, "unknown");
+        reply.map(0);
+        return;
+    }
     match keys.find {
         Find::Range { last, step, limit } => {
             kind(reply, "range");

@@ -181,6 +181,19 @@ const SUBCOMMANDS: &[Subcommand] = &[
         },
     },
     Subcommand {
+        name: "SET-DISABLE-DENY-SCRIPTS",
+        syntax: "<0|1>",
+        summary: "Whether scripts may call commands that are not for scripts.",
+        min: 1,
+        max: 1,
+        run: |ctx| {
+            let on = ctx.int(2)? != 0;
+            ctx.server.scripting.allow_all.store(on, std::sync::atomic::Ordering::Relaxed);
+            ctx.reply.ok();
+            Ok(())
+        },
+    },
+    Subcommand {
         name: "SLEEP",
         syntax: "<seconds>",
         summary: "Holds all shards for so long.",

@@ -62,6 +62,7 @@ pub(super) fn stats(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("expire_lag_ms", counters.expire_lag_ms.load(Ordering::Relaxed));
     text.field("evicted_keys", 0);
     text.field("evicted_clients", 0);
+    text.field("evicted_scripts", ctx.server.scripting.cache.lock().evicted);
     text.field("total_eviction_exceeded_time", 0);
     text.field("current_eviction_exceeded_time", 0);
     text.field("keyspace_hits", read(&counters.keyspace_hits) + ctx.journal.hits);

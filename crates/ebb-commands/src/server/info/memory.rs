@@ -24,11 +24,7 @@ pub(super) fn memory(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("allocator_active", memory.active);
     text.field("allocator_resident", memory.allocator_resident);
     text.bytes("total_system_memory", server.host.system.total_memory);
-    text.bytes("used_memory_lua", 0);
-    text.bytes("used_memory_scripts", 0);
-    text.field("number_of_cached_scripts", 0);
-    text.field("number_of_functions", 0);
-    text.field("number_of_libraries", 0);
+    scripts(ctx, text);
     text.field("maxmemory", limit);
     text.field("maxmemory_human", human(limit));
     text.field("maxmemory_policy", server.config.text(id::MAXMEMORY_POLICY.id()));
@@ -52,6 +48,31 @@ pub(super) fn memory(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("lazyfree_pending_objects", memory.trash);
     let freed = server.counters.lazyfreed_objects.load(Ordering::Relaxed);
     text.field("lazyfreed_objects", freed);
+}
+
+/// What scripts and functions hold: the interpreters, and what is kept of their sources.
+fn scripts(ctx: &Context<'_>, text: &mut Text) {
+    let scripting = &ctx.server.scripting;
+    let (vm_eval, vm_functions) = scripting.vm_bytes();
+    let (cached, cache_bytes) = {
+        let cache = scripting.cache.lock();
+        (cache.len(), cache.bytes())
+    };
+    let (libraries, functions, library_bytes) = {
+        let all = scripting.libraries.lock();
+        let (libraries, functions) = all.counts();
+        (libraries, functions, all.bytes())
+    };
+    text.field("used_memory_vm_eval", vm_eval);
+    text.bytes("used_memory_lua", vm_eval);
+    text.field("used_memory_scripts_eval", cache_bytes);
+    text.field("number_of_cached_scripts", cached);
+    text.field("number_of_functions", functions);
+    text.field("number_of_libraries", libraries);
+    text.field("used_memory_vm_functions", vm_functions);
+    text.bytes("used_memory_vm_total", vm_eval + vm_functions);
+    text.field("used_memory_functions", library_bytes);
+    text.bytes("used_memory_scripts", cache_bytes + library_bytes);
 }
 
 pub(super) fn persistence(ctx: &mut Context<'_>, text: &mut Text) {

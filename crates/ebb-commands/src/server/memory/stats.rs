@@ -39,8 +39,8 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
         ("clients.normal".into(), int(memory.clients)),
         ("cluster.links".into(), int(0)),
         ("aof.buffer".into(), int(0)),
-        ("lua.caches".into(), int(0)),
-        ("functions.caches".into(), int(0)),
+        ("lua.caches".into(), int(ctx.server.scripting.cache.lock().bytes())),
+        ("functions.caches".into(), int(ctx.server.scripting.libraries.lock().bytes())),
     ];
     rows.extend(memory.dbs.iter().map(|db| (format!("db.{}", db.number), Value::Db(*db))));
     rows.extend([

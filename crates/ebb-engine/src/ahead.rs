@@ -1,0 +1,121 @@
+//! What is found out about requests ahead of their run: so the misses of a pipeline overlap.
+
+use crate::dispatch::{Batch, Executor, Turn};
+use crate::locks::Locks;
+use crate::table::{Command, Resolved};
+
+/// So many requests before a command runs, its bucket is asked for, and then its entry. The
+/// processor has some 16 misses in flight; spread over a pipeline they cost next to nothing.
+const BUCKETS_AHEAD: usize = 12;
+const ENTRIES_AHEAD: usize = 6;
+/// A power of two above [`BUCKETS_AHEAD`].
+pub(crate) const RING: usize = 16;
+
+/// A request with what was found out about it ahead of its run.
+#[derive(Clone, Copy)]
+pub(crate) struct Prepared {
+    pub(crate) resolved: Resolved,
+    /// Position and hash of its key, if it has just one.
+    pub(crate) hashed: Option<(usize, u64)>,
+    /// The database that its client has selected, if it is still so when the request runs.
+    pub(crate) db: usize,
+}
+
+/// The requests that come next: what is found out about them ahead of their run.
+pub(crate) struct Ahead<'a> {
+    /// The last command's name as it was written: the next is often the same.
+    name: &'a [u8],
+    command: Resolved,
+    /// By number modulo [`RING`].
+    pub(crate) ring: [Prepared; RING],
+    /// Whether the one shard there is can be held all the time.
+    one_shard: bool,
+    /// Whether buckets and entries are asked for: there is something to overlap.
+    fetch: bool,
+    /// How many requests are prepared, how many entries asked for.
+    prepared: usize,
+    fetched: usize,
+    /// The next request to prepare: its turn, and its number there.
+    turn: usize,
+    index: usize,
+    total: usize,
+}
+
+impl<'a> Ahead<'a> {
+    pub(crate) fn new(turns: &[Turn<'_>], one_shard: bool) -> Ahead<'a> {
+        let total = turns.iter().map(|turn| turn.requests.len()).sum();
+        Ahead {
+            name: &[],
+            command: Resolved::Unknown,
+            ring: [Prepared { resolved: Resolved::Unknown, hashed: None, db: 0 }; RING],
+            one_shard,
+            fetch: total > 1,
+            prepared: 0,
+            fetched: 0,
+            turn: 0,
+            index: 0,
+            total,
+        }
+    }
+
+    /// Prepares requests up to some behind `number`, which is about to run.
+    #[inline]
+    pub(crate) fn prepare(
+        &mut self,
+        executor: &Executor,
+        turns: &[Turn<'_>],
+        batch: &Batch<'a>,
+        locks: &mut Locks<'_>,
+        number: usize,
+    ) {
+        if self.fetch && self.one_shard {
+            // Who holds it for long makes this batch's commands wait or answer so.
+            let _ = locks.hold_one(0);
+        }
+        while self.prepared < self.total.min(number + 1 + BUCKETS_AHEAD) {
+            while self.index == turns[self.turn].requests.len() {
+                (self.turn, self.index) = (self.turn + 1, 0);
+            }
+            let turn = &turns[self.turn];
+            let request = &turn.requests[self.index];
+            let args = &batch.args[request.first..request.first + request.count];
+            let prepared = &mut self.ring[self.prepared % RING];
+            if args[0] != self.name || self.name.is_empty() {
+                self.command = executor.server.commands.resolve(args);
+                // A container's name alone does not say which command it is.
+                let is_alone =
+                    |command: &Command| command.parent.is_none() && command.subcommands.is_empty();
+                let alone = matches!(self.command, Resolved::Command(command) if is_alone(command));
+                self.name = if alone { args[0] } else { &[] };
+            }
+            *prepared = executor.prepare(self.command, args, turn.session.db);
+            if self.fetch {
+                prepared.fetch_bucket(locks);
+            }
+            self.index += 1;
+            self.prepared += 1;
+        }
+        while self.fetch && self.fetched < self.total.min(number + 1 + ENTRIES_AHEAD) {
+            self.ring[self.fetched % RING].fetch_entry(locks);
+            self.fetched += 1;
+        }
+    }
+}
+
+impl Prepared {
+    #[inline]
+    fn fetch_bucket(&self, locks: &mut Locks<'_>) {
+        if let Some((_, hash)) = self.hashed {
+            let shard = locks.keyspace().shard_of(hash);
+            locks.glance(shard, |shard| shard.db_ref(self.db).prefetch(hash));
+        }
+    }
+
+    #[inline]
+    fn fetch_entry(&self, locks: &mut Locks<'_>) {
+        if let Some((_, hash)) = self.hashed {
+            let shard = locks.keyspace().shard_of(hash);
+            locks.glance(shard, |shard| shard.db_ref(self.db).prefetch_entry(hash));
+        }
+    }
+}

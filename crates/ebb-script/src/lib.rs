@@ -1,0 +1,31 @@
+//! The Lua host: it runs scripts and functions.
+//!
+//! Each worker thread has interpreters of its own ([`machine`](self)), made on first use: one
+//! for scripts and one for functions. Sources are the server's
+//! ([`ebb_engine::scripting`]); an interpreter compiles what it is asked for and keeps it.
+//! `sandbox.lua` builds what a script sees. A script's commands run in the engine, under the
+//! locks of the script.
+//!
+//! Absent on purpose: the commands themselves, which are in `ebb-commands`.
+#![forbid(unsafe_code)]
+
+mod api;
+mod bits;
+mod call;
+mod cjson;
+mod cmsgpack;
+mod convert;
+mod library;
+mod machine;
+mod number;
+mod random;
+mod register;
+mod run;
+mod shebang;
+mod structs;
+#[cfg(test)]
+mod testing;
+
+pub use library::{call_function, library_name, load_library};
+pub use machine::{forget_functions, forget_scripts};
+pub use run::{compile, run_script, sha_of};
