@@ -395,14 +395,14 @@ impl Run<'_, '_> {
                 reply.array(transaction.queue.len());
                 for queued in &transaction.queue {
                     let args: Vec<&[u8]> = queued.args.iter().map(Vec::as_slice).collect();
-                    let allowed = acl::admit_queued(server, self.session, queued.command, &args);
-                    if let Err(error) = allowed {
-                        recorder.reject(Some(queued.command.number), &error.code());
+                    let command = queued.command;
+                    if let Err(error) = acl::admit_queued(server, self.session, command, &args) {
+                        recorder.reject(Some(command.number), &error.code());
                         reply.error(&error.text());
                         continue;
                     }
                     let call = call::Call {
-                        command: queued.command,
+                        command,
                         args: &args,
                         shared_args: &[],
                         hashed: None,
@@ -428,9 +428,8 @@ impl Run<'_, '_> {
                 false
             }
             transaction::Verdict::Aborted => {
-                let text = "EXECABORT Transaction discarded because of previous errors.";
                 recorder.count_error("EXECABORT");
-                reply.error(text);
+                reply.error("EXECABORT Transaction discarded because of previous errors.");
                 true
             }
         };

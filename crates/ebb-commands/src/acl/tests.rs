@@ -339,3 +339,38 @@ fn the_slow_log_does_not_tell_rules() {
     let log = client.say("SLOWLOG GET");
     assert!(log.contains("(redacted)") && !log.contains("secret"), "{log}");
 }
+
+#[test]
+fn patterns_of_sort_need_every_key() {
+    let (mut admin, mut user) = with_user("(+sort ~l)");
+    admin.say("RPUSH l 2 1");
+    let denied = |option: &str| {
+        format!("-ERR {option} option of SORT denied due to insufficient ACL permissions.\r\n")
+    };
+    assert_eq!(user.say("SORT l BY nosort"), "*2\r\n$1\r\n2\r\n$1\r\n1\r\n");
+    assert_eq!(user.say("SORT l BY v*"), denied("BY"));
+    assert_eq!(user.say("SORT l GET #"), denied("GET"));
+    assert_eq!(user.say("SORT l STORE x"), "-NOPERM No permissions to access a key\r\n");
+    admin.say("ACL SETUSER u (+sort ~l %W~*)");
+    assert_eq!(user.say("SORT l BY v*"), denied("BY"));
+    admin.say("ACL SETUSER u (+sort ~l %R~*)");
+    assert_eq!(user.say("SORT l BY v*"), "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");
+}
+
+#[test]
+fn scripts_may_do_what_their_user_may() {
+    let (mut admin, mut user) = with_user("~k +eval +get");
+    let mut eval = |script: &str| user.run(&["EVAL", script, "0"]);
+    assert_eq!(eval("return redis.call('get', 'k')"), "$-1\r\n");
+    let denied = eval("return redis.call('incr', 'k')");
+    let text = "-ERR ACL failure in script: User u has no permissions to run the 'incr' command";
+    assert!(denied.starts_with(text), "{denied}");
+    let denied = eval("return redis.call('get', 'x')");
+    assert!(denied.starts_with("-ERR ACL failure in script: No permissions to access a key"));
+    for (script, may) in [("'get', 'k'", true), ("'get', 'x'", false), ("'set'", false)] {
+        let asked = eval(&format!("return redis.acl_check_cmd({script}) and 1 or 0"));
+        assert_eq!(asked, format!(":{}\r\n", u8::from(may)), "{script}");
+    }
+    let log = admin.say("ACL LOG");
+    assert!(log.contains("$3\r\nlua\r\n"), "{log}");
+}

@@ -126,7 +126,8 @@ impl Selector {
         }
         let mut denied = None;
         touched::each_key(command, args, |at, flags: KeyFlags| {
-            if denied.is_none() && !self.allows_key(args[at], flags) {
+            let is_denied = args.get(at).is_some_and(|key| !self.allows_key(key, flags));
+            if denied.is_none() && is_denied {
                 denied = Some(at);
             }
         });

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use ebb_config::id;
 
+use crate::context::Context;
 use crate::error::CommandError;
 use crate::server::Server;
 use crate::session::Session;
@@ -88,6 +89,30 @@ impl Session {
         let db = self.db;
         self.user(server).check(command, args, db)
     }
+}
+
+impl Context<'_> {
+    /// Whether the command that runs is allowed by permissions that also let every key be read:
+    /// what names keys that are known only now, as the patterns of SORT do, needs that.
+    pub fn may_read_every_key(&mut self) -> bool {
+        let db = self.session.db;
+        let user = self.session.user(self.server);
+        user.is_unrestricted() || user.may_read_every_key(self.command, self.args, db)
+    }
+}
+
+/// What a command of a script that is denied answers.
+pub(crate) fn admit_from_script(
+    server: &Server,
+    session: &mut Session,
+    command: &Command,
+    args: &[&[u8]],
+) -> Result<(), CommandError> {
+    session.may_run(server, command, args).map_err(|denial| {
+        note(server, session, command, args, &denial, LogContext::Lua);
+        let text = denial.text(&session.user(server), command);
+        CommandError::new(format!("ERR ACL failure in script: {text}"))
+    })
 }
 
 /// Counts and logs a denied command.

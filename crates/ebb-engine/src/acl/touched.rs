@@ -9,20 +9,13 @@ const READS: KeyFlags = KeyFlags::RO.and(KeyFlags::ACCESS);
 const OVERWRITES: KeyFlags = KeyFlags::OW.and(KeyFlags::UPDATE);
 const READS_AND_WRITES: KeyFlags = KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::UPDATE);
 
-/// Calls `visit` with each key's position and flags. Where the flags depend on the arguments, or
-/// the key specifications miss keys, the arguments are looked at.
+/// Calls `visit` with each key's position, which may be beyond the arguments if they are too few,
+/// and flags. Where the flags depend on the arguments, or the key specifications miss keys, the
+/// arguments are looked at.
 pub(super) fn each_key(command: &Command, args: &[&[u8]], mut visit: impl FnMut(usize, KeyFlags)) {
     match command.name {
         "set" => visit(1, if has_word(args, 3, b"get") { READS_AND_WRITES } else { OVERWRITES }),
         "bitfield" => visit(1, if only_gets(args) { READS } else { READS_AND_WRITES }),
-        "sort" => {
-            visit(1, READS);
-            let store = (2..args.len().saturating_sub(1)).rev();
-            let is_store = |at: &usize| args[*at].eq_ignore_ascii_case(b"store");
-            if let Some(at) = store.into_iter().find(is_store) {
-                visit(at + 1, OVERWRITES);
-            }
-        }
         "migrate" => each_migrated_key(args, visit),
         _ => {
             // Arguments that name no keys are the command's to refuse: it touches none then.
