@@ -35,7 +35,7 @@ pub use special::{OutputBufferLimit, OutputBufferLimits};
 pub use store::{Config, MemoryOrPercent, Stored, Value};
 pub use table::{find, ids};
 pub use users::UserLine;
-pub use value::{Kind, Reason, Unit};
+pub use value::{Kind, Reason, Unit, parse_memory};
 pub use words::*;
 
 /// The typed keys of all directives, to read them with [`Config::get`].
