@@ -51,6 +51,7 @@ pub fn no_registers() -> Registers {
 /// An empty HyperLogLog.
 pub fn empty() -> Vec<u8> {
     let mut bytes = header(SPARSE);
+    bytes[HEADER_BYTES - 1] = STALE;
     push_zeros(&mut bytes, REGISTERS);
     bytes
 }

@@ -180,6 +180,13 @@ fn create(ctx: &mut Context<'_>) -> CommandResult {
 fn set_id(ctx: &mut Context<'_>) -> CommandResult {
     let options = parse(ctx, false)?;
     let (key, name) = (ctx.key(2), ctx.arg(3));
+    match ctx.read_stream(&key)? {
+        None => return Err(no_stream()),
+        Some(stream) if !stream.groups.contains_key(name) => {
+            return Err(no_group_of(key.bytes(), name));
+        }
+        Some(_) => {}
+    }
     let start = start(ctx)?;
     let Some(mut stream) = ctx.edit_stream(&key)?.0 else { return Err(no_stream()) };
     let last_id = start.unwrap_or(stream.last_id);

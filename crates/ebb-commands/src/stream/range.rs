@@ -132,6 +132,10 @@ fn range(ctx: &mut Context<'_>, reversed: bool) -> CommandResult {
 
 fn xdel(ctx: &mut Context<'_>) -> CommandResult {
     let key = ctx.key(1);
+    if ctx.read_stream(&key)?.is_none() {
+        ctx.reply.integer(0);
+        return Ok(());
+    }
     let ids: Vec<StreamId> =
         ctx.args[2..].iter().map(|text| id::parse(text, 0)).collect::<Result<_, _>>()?;
     let deleted = match ctx.edit_stream(&key)?.0 {

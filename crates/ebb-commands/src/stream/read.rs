@@ -223,10 +223,11 @@ fn xread(ctx: &mut Context<'_>) -> CommandResult {
     let mut parts = Vec::new();
     for (index, text) in texts.iter_mut().enumerate() {
         let at = options.first + index;
-        let from = parse_from(args[at + options.streams], false)?;
         let key = ctx.key(at);
         let protocol = ctx.reply.protocol();
-        let Some(stream) = ctx.read_stream(&key)? else {
+        let stream = ctx.read_stream(&key)?;
+        let from = parse_from(args[at + options.streams], false)?;
+        let Some(stream) = stream else {
             if matches!(from, From::Now | From::Last) {
                 *text = Some(StreamId::MIN.to_string());
             }
