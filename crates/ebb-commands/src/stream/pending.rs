@@ -103,7 +103,7 @@ fn xpending(ctx: &mut Context<'_>) -> CommandResult {
             break;
         }
         let idle_ms = (now_ms - pending.delivered_ms).max(0);
-        if consumer.is_none_or(|name| name == pending.consumer) && idle_ms >= idle_min_ms {
+        if consumer.is_none_or(|name| *name == *pending.consumer) && idle_ms >= idle_min_ms {
             found.push((id, pending, idle_ms));
         }
     }
