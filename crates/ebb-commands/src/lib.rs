@@ -14,7 +14,6 @@ pub mod hash;
 mod help;
 pub mod hyperloglog;
 pub mod list;
-mod payload;
 pub mod pubsub;
 pub mod scripting;
 pub mod server;
