@@ -1,5 +1,7 @@
 //! DUMP and RESTORE: a value as bytes that any server of the family reads.
 
+use std::sync::atomic::Ordering;
+
 use ebb_config::id;
 use ebb_engine::collections::{hash_limits, list_fill, set_limits, sorted_set_limits};
 use ebb_engine::{
@@ -7,7 +9,7 @@ use ebb_engine::{
     KeyFlags, KeySpec, Server,
 };
 use ebb_keyspace::Key;
-use ebb_persist::rdb::{self, LoadError, Place, Sizes};
+use ebb_persist::rdb::{self, LoadError, Place, Sealed, Sizes, kind};
 
 pub(super) static DUMP: CommandSpec = CommandSpec {
     name: "dump",
@@ -124,6 +126,18 @@ fn deadline(ctx: &Context<'_>, absolute: bool) -> Result<Option<i64>, CommandErr
     Ok((ttl != 0).then_some(at))
 }
 
+/// Why a payload is not restored; the log tells what it was to be.
+fn refusal(sealed: &Sealed<'_>, error: LoadError) -> CommandError {
+    match error {
+        LoadError::OutOfMemory => CommandError::OutOfMemory,
+        LoadError::Corrupt => {
+            let name = sealed.body.first().map_or("Empty payload", |&kind| kind::name_of(kind));
+            tracing::warn!("RESTORE: {name} integrity check failed.");
+            CommandError::new("ERR Bad data format")
+        }
+    }
+}
+
 fn restore(ctx: &mut Context<'_>) -> CommandResult {
     let options = Options::parse(ctx)?;
     let key = ctx.key(1);
@@ -132,15 +146,13 @@ fn restore(ctx: &mut Context<'_>) -> CommandResult {
         return Err(CommandError::new("BUSYKEY Target key name already exists."));
     }
     let deadline = deadline(ctx, options.absolute)?;
-    let sealed = rdb::open(ctx.arg(3));
-    let sealed = sealed
+    let skip_checksums = ctx.server.skip_checksums.load(Ordering::Relaxed);
+    let open = if skip_checksums { rdb::open_unchecked } else { rdb::open };
+    let sealed = open(ctx.arg(3))
         .ok_or_else(|| CommandError::new("ERR DUMP payload version or checksum are wrong"))?;
     let arenas = ctx.shard(&key).arenas();
     let place = Place { key: key.bytes(), deadline, arenas, sizes: sizes(ctx.server) };
-    let entry = rdb::restore(&sealed, &place).map_err(|error| match error {
-        LoadError::Corrupt => CommandError::new("ERR Bad data format"),
-        LoadError::OutOfMemory => CommandError::OutOfMemory,
-    })?;
+    let entry = rdb::restore(&sealed, &place).map_err(|error| refusal(&sealed, error))?;
     if deadline.is_some_and(|at| at <= ctx.now_ms) {
         // It has expired: what it replaces goes, and nothing comes.
         if ctx.remove(&key) {
@@ -270,6 +282,8 @@ mod tests {
             assert_eq!(reply, format!("-{answer}\r\n"), "{ttl} {more:?}");
         }
         assert_eq!(client.say("EXISTS new"), ":0\r\n");
+        client.server.skip_checksums.store(true, super::Ordering::Relaxed);
+        assert_eq!(restore(&mut client, "new", "0", &wrong, &[]), "-ERR Bad data format\r\n");
     }
 
     #[test]

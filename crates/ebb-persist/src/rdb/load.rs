@@ -135,7 +135,11 @@ fn load_list(kind: u8, reader: &mut Reader<'_>, place: &Place<'_>) -> Loaded<Mem
 
 fn load_list_node(list: &mut List, reader: &mut Reader<'_>) -> Loaded<()> {
     match reader.number()? {
-        PLAIN => Ok(list.push(End::Right, &reader.string()?)?),
+        PLAIN => {
+            let item = reader.string()?;
+            ensure(!item.is_empty())?;
+            Ok(list.push(End::Right, &item)?)
+        }
         PACKED => push_all(list, Listpack::new(&reader.string()?)?),
         _ => Err(LoadError::Corrupt),
     }
