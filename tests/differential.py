@@ -14,6 +14,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
+import collection_commands  # noqa: E402
+from collection_commands import CollectionCommands  # noqa: E402
 from resp import Error, Server  # noqa: E402
 
 KEYS = [b"k%d" % n for n in range(24)] + [b"", b"\x00bin\xff", b"long" * 70]
@@ -27,13 +29,14 @@ FLOATS = [b"0", b"1", b"-1.5", b"0.1", b"3.0e3", b"1e17", b"-1e-5", b"abc", b"in
 OFFSETS = [0, 1, 2, 7, 8, 9, 31, 63, 64, 100, 1000, 8191, -1, 2**32, 2**31, b"x"]
 
 
-class Generator:
+class Generator(CollectionCommands):
     """Commands, each built by a method whose name begins with its group."""
 
     def __init__(self, random_source):
         self.r = random_source
         self.now = int(time.time() * 1000)
-        groups = {"string": 10, "bits": 6, "keys": 8, "expire": 5, "connection": 1, "wrong": 2}
+        groups = {"string": 10, "bits": 6, "keys": 8, "expire": 5, "connection": 1, "wrong": 2,
+                  "hash": 10, "set": 14, "zset": 18, "geo": 9}
         makers, weights = [], []
         for name in dir(type(self)):
             group = name.split("_")[0]
@@ -45,11 +48,13 @@ class Generator:
     def command(self):
         maker = self.r.choices(self.makers, self.weights)[0]
         args = maker()
-        if self.r.random() < 0.02:
+        if self.r.random() < 0.02 and not collection_commands.is_fixed(args):
             args = args[:-1] if len(args) > 1 and self.r.random() < 0.5 else args + [self.text()]
         return args
 
     def key(self):
+        if self.r.random() < 0.08:
+            return self.r.choice(collection_commands.KEYS)
         return self.r.choice(KEYS[:8] if self.r.random() < 0.5 else KEYS)
 
     def keys(self, most=4):
@@ -273,6 +278,10 @@ class Failure(Exception):
     pass
 
 
+def is_wrong_type(reply):
+    return isinstance(reply, Error) and reply.startswith("WRONGTYPE")
+
+
 # What differs on purpose, as (words of the command, which replies, reason).
 DEVIATIONS = [
     (["OBJECT", "REFCOUNT"], lambda left, right: isinstance(left, int) and isinstance(right, int),
@@ -280,9 +289,9 @@ DEVIATIONS = [
     (["HELLO"], lambda left, right: type(left) is type(right), "versions and client ids"),
     (["DBSIZE"], lambda left, right: type(left) is type(right),
      "keys that are over count until they are deleted, which each server does in its own time"),
-    (["BITCOUNT"], lambda left, right: left == 0 and isinstance(right, Error),
+    (["BITCOUNT"], lambda left, right: (left == 0 or is_wrong_type(left)) and isinstance(right, Error),
      "7.2 checks the arguments before it looks for the key"),
-    (["BITPOS"], lambda left, right: left in (0, -1) and isinstance(right, Error),
+    (["BITPOS"], lambda left, right: (left in (0, -1) or is_wrong_type(left)) and isinstance(right, Error),
      "7.2 checks the arguments before it looks for the key"),
 ]
 
@@ -328,7 +337,7 @@ def normal(args, reply):
     if isinstance(reply, Error):
         # Errors are valid UTF-8 in Ebb, whatever they quote.
         return Error("".join(char for char in str(reply) if char.isascii()))
-    return reply
+    return collection_commands.normal(args, reply)
 
 
 def same(args, left, right):
@@ -378,9 +387,42 @@ def only(listing, other):
     """What keys of one listing hold that those of the other do not."""
     def rows(listing):
         keys, replies = listing
-        return {key: replies[4 * at:4 * at + 4] for at, key in enumerate(keys)}
+        each = len(ASKS)
+        return {key: replies[each * at:each * (at + 1)] for at, key in enumerate(keys)}
     mine, others = rows(listing), rows(other)
     return {key: row for key, row in mine.items() if others.get(key) != row}
+
+
+# What is asked about every key, whatever its type.
+ASKS = [
+    lambda key: ["TYPE", key],
+    lambda key: ["GET", key],
+    lambda key: ["PEXPIRETIME", key],
+    lambda key: ["OBJECT", "ENCODING", key],
+    lambda key: ["HGETALL", key],
+    lambda key: ["SMEMBERS", key],
+    lambda key: ["ZRANGE", key, 0, -1, "WITHSCORES"],
+]
+
+# Limits small enough that collections outgrow them. 7.0 has no packed sets.
+LIMITS = {"hash-max-listpack-entries": 8, "hash-max-listpack-value": 24, "set-max-intset-entries": 8,
+          "zset-max-listpack-entries": 8, "zset-max-listpack-value": 24}
+PACKED_SETS = {"set-max-listpack-entries": 8, "set-max-listpack-value": 24}
+
+
+def set_limits(r, oracle, ebb):
+    """Sets the limits of both servers. In half of the runs Ebb packs small sets, too."""
+    for name, value in LIMITS.items():
+        for server in (oracle, ebb):
+            server("CONFIG", "SET", name, value)
+    if r.random() < 0.5:
+        for name in PACKED_SETS:
+            ebb("CONFIG", "SET", name, 0)
+        return
+    for name, value in PACKED_SETS.items():
+        ebb("CONFIG", "SET", name, value)
+    DEVIATIONS.append((["OBJECT", "ENCODING"], lambda left, right: (left, right) == (b"hashtable", b"listpack"),
+                       "7.2 packs small sets"))
 
 
 def compare_keyspaces(oracle, ebb):
@@ -389,11 +431,10 @@ def compare_keyspaces(oracle, ebb):
         for client in (oracle, ebb):
             client("SELECT", db)
             keys = sorted(client("KEYS", "*"))
-            asks = [["TYPE"], ["GET"], ["PEXPIRETIME"], ["OBJECT", "ENCODING"]]
-            replies = client.pipeline([ask + [key] for key in keys for ask in asks])
+            replies = client.pipeline([ask(key) for key in keys for ask in ASKS])
             listings.append((keys, replies))
         left, right = listings
-        asks = [ask for _ in left[0] for ask in asks]
+        asks = [ask(key) for key in left[0] for ask in ASKS]
         equal = left[0] == right[0] and all(map(same, asks, left[1], right[1]))
         if not equal:
             raise Failure("keyspaces differ in database %d:\n  oracle %r\n  ebb    %r" % (
@@ -431,6 +472,7 @@ def run(options):
                     client("HELLO", "3")
             pairs.append(pair)
         final = (oracle.client(), ebb.client())
+        set_limits(r, *final)
         while done < options.commands:
             for which, burst in interleave(r, transactions(generator)):
                 left, right = pairs[which]

@@ -59,6 +59,11 @@ impl Chunk {
         (self.end - self.start) as usize
     }
 
+    /// Whether it holds one item of at least so many bytes.
+    pub(crate) fn is_lone(&self, bytes: usize) -> bool {
+        self.count == 1 && self.len() > bytes && self.peek(End::Left).len() >= bytes
+    }
+
     /// Bytes of its block.
     pub(crate) fn bytes(&self) -> usize {
         self.block.bytes()

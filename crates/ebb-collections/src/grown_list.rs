@@ -80,7 +80,9 @@ impl GrownList {
         let added = list_item_bytes(item.len());
         let fits = |list: &GrownList, at: usize| {
             let chunk = &list.chunks[at];
-            fill.allows(chunk.count() + 1, chunk.len() + added)
+            !chunk.is_lone(fill.lone)
+                && item.len() < fill.lone
+                && fill.allows(chunk.count() + 1, chunk.len() + added)
         };
         match self.end_chunk(end).filter(|&at| fits(self, at)) {
             Some(at) => {
@@ -177,7 +179,8 @@ impl GrownList {
         let chunk = &self.chunks[at];
         let old = chunk.offset(index + 1) - chunk.offset(index);
         let len = chunk.len() - old + list_item_bytes(item.len());
-        if chunk.count() == 1 || fill.allows(chunk.count(), len) {
+        let shares = item.len() < fill.lone && fill.allows(chunk.count(), len);
+        if chunk.count() == 1 || shares {
             return self.with(at, |chunk| chunk.splice(index..index + 1, &encode(item), 1));
         }
         // The item gets a chunk of its own, between what was before it and after it.
@@ -208,7 +211,8 @@ impl GrownList {
         let (at, index) = self.locate(index);
         let chunk = &self.chunks[at];
         let encoded = encode(item);
-        if fill.allows(chunk.count() + 1, chunk.len() + encoded.len()) {
+        let shares = item.len() < fill.lone && !chunk.is_lone(fill.lone);
+        if shares && fill.allows(chunk.count() + 1, chunk.len() + encoded.len()) {
             self.with(at, |chunk| chunk.splice(index..index, &encoded, 1))?;
         } else {
             let own = Chunk::new(self.arenas.data, &encoded, 1, 0, End::Right)?;
@@ -251,6 +255,9 @@ impl GrownList {
             else {
                 continue;
             };
+            if low.is_lone(fill.lone) || high.is_lone(fill.lone) {
+                continue;
+            }
             if !fill.half().allows(low.count() + high.count(), low.len() + high.len()) {
                 continue;
             }

@@ -43,11 +43,11 @@ impl GrownSet {
         true
     }
 
-    pub(crate) fn for_each(&self, mut visit: impl FnMut(&[u8])) {
+    pub(crate) fn for_each<'a>(&'a self, mut visit: impl FnMut(&'a [u8])) {
         self.members.for_each(|block| visit(Element::from(block).member()));
     }
 
-    pub(crate) fn scan(&self, position: u64, mut visit: impl FnMut(&[u8])) -> u64 {
+    pub(crate) fn scan<'a>(&'a self, position: u64, mut visit: impl FnMut(&'a [u8])) -> u64 {
         self.members.scan(position, |block| visit(Element::from(block).member()))
     }
 

@@ -1,5 +1,7 @@
 //! A sorted set whose members are blocks in a table, in an order that counts.
 
+use std::ops::Range;
+
 use ebb_heap::{Block, Compact, OutOfMemory};
 use ebb_table::handle::BlockRef;
 use ebb_table::{BlockDrain, Blocks};
@@ -119,6 +121,17 @@ impl GrownSortedSet {
         self.order.remove(at, &score_of);
         drop(self.members.remove(found));
         true
+    }
+
+    pub(crate) fn remove_ranks(&mut self, ranks: Range<usize>) {
+        for _ in ranks.clone() {
+            let Some(name) = self.order.get(ranks.start) else { return };
+            let found = self.members.find(element(name).scored_member());
+            self.order.remove(ranks.start, &score_of);
+            if let Some(found) = found {
+                drop(self.members.remove(found));
+            }
+        }
     }
 
     pub(crate) fn walk<'a>(&'a self, from: usize, mut visit: impl FnMut(&'a [u8], f64) -> bool) {

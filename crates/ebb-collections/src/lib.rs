@@ -31,7 +31,7 @@ pub mod stream;
 
 pub use collection::{Collection, Footprint};
 pub use hash::{Field, FieldDeadline, HashMut, HashRef};
-pub use list::{End, Fill, ListMut, ListRef};
+pub use list::{End, Fill, ListMut, ListRef, set_lone_bytes};
 pub use set::{Member, SetMut, SetRef};
 pub use slot::{Arenas, Buffer, Form, Limits, MemorySlot, Slot};
 pub use sorted_set::{Bound, Range, SortedSetMut, SortedSetRef};

@@ -1,6 +1,7 @@
 //! Lists, packed or in chunks.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ebb_heap::OutOfMemory;
 
@@ -22,17 +23,29 @@ const PACKED_BYTES_MAX: usize = 512;
 pub struct Fill {
     pub(crate) bytes: usize,
     pub(crate) count: usize,
+    /// Items of so many bytes have a chunk of their own.
+    pub(crate) lone: usize,
+}
+
+/// Items of so many bytes have a chunk of their own, unless a test says otherwise.
+const LONE_BYTES: usize = 1 << 30;
+static LONE: AtomicUsize = AtomicUsize::new(LONE_BYTES);
+
+/// Gives items of so many bytes a chunk of their own from now on; 0 for what is usual.
+pub fn set_lone_bytes(bytes: usize) {
+    LONE.store(if bytes == 0 { LONE_BYTES } else { bytes }, Ordering::Relaxed);
 }
 
 impl Fill {
     /// From the directive's value: a positive one limits the number of items (and the bytes to
     /// 8 KiB), -1 to -5 the bytes to 4, 8, 16, 32 or 64 KiB.
     pub fn from_directive(value: i64) -> Fill {
+        let lone = LONE.load(Ordering::Relaxed);
         if value >= 0 {
-            return Fill { bytes: 8192, count: value.clamp(1, COUNT_MAX as i64) as usize };
+            return Fill { bytes: 8192, count: value.clamp(1, COUNT_MAX as i64) as usize, lone };
         }
         let exponent = (-value).clamp(1, 5) - 1;
-        Fill { bytes: 4096 << exponent, count: usize::MAX }
+        Fill { bytes: 4096 << exponent, count: usize::MAX, lone }
     }
 
     pub(crate) fn allows(self, count: usize, bytes: usize) -> bool {
@@ -40,7 +53,7 @@ impl Fill {
     }
 
     pub(crate) fn half(self) -> Fill {
-        Fill { bytes: self.bytes / 2, count: (self.count / 2).max(1) }
+        Fill { bytes: self.bytes / 2, count: (self.count / 2).max(1), lone: self.lone }
     }
 }
 
@@ -171,10 +184,12 @@ impl<S: Slot> ListMut<S> {
         }
     }
 
-    /// Whether the packed bytes may become so many more, for one item more.
-    fn has_room(&self, more: usize) -> bool {
+    /// Whether the packed bytes have room for one item more.
+    fn has_room(&self, item: &[u8]) -> bool {
         let bytes = self.slot.bytes();
-        bytes.len() + more <= PACKED_BYTES_MAX
+        let more = list_item_bytes(item.len());
+        item.len() < self.fill.lone
+            && bytes.len() + more <= PACKED_BYTES_MAX
             && self.fill.allows(count(bytes) + 1, bytes.len() + more)
     }
 
@@ -207,7 +222,7 @@ impl<S: Slot> ListMut<S> {
         if let Some(list) = self.grown() {
             return list.push(end, item, fill);
         }
-        if !self.has_room(list_item_bytes(item.len())) {
+        if !self.has_room(item) {
             return self.grow()?.push(end, item, fill);
         }
         let index = if end == End::Left { 0 } else { self.as_ref().len() };
@@ -232,7 +247,7 @@ impl<S: Slot> ListMut<S> {
         if let Some(list) = self.grown() {
             return list.set(index, item, fill);
         }
-        if !self.has_room(list_item_bytes(item.len())) {
+        if !self.has_room(item) {
             return self.grow()?.set(index, item, fill);
         }
         let bytes = self.slot.bytes();
@@ -248,7 +263,7 @@ impl<S: Slot> ListMut<S> {
         if let Some(list) = self.grown() {
             return list.insert(index, item, fill);
         }
-        if !self.has_room(list_item_bytes(item.len())) {
+        if !self.has_room(item) {
             return self.grow()?.insert(index, item, fill);
         }
         self.splice_in(index, item)

@@ -11,7 +11,7 @@ use crate::packed::{COUNT_BYTES, Header, add_count, count, item};
 use crate::slot::{Form, Limits, Slot};
 
 /// A member as it is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Member<'a> {
     /// An integer.
     Int(i64),
@@ -19,7 +19,15 @@ pub enum Member<'a> {
     Bytes(&'a [u8]),
 }
 
-impl Member<'_> {
+impl<'a> Member<'a> {
+    /// The same for the same member, however it is stored: the text of an integer becomes one.
+    pub fn canonical(self) -> Member<'a> {
+        match self {
+            Member::Bytes(bytes) => parse_i64(bytes).map_or(self, Member::Int),
+            Member::Int(_) => self,
+        }
+    }
+
     /// Calls `use_bytes` with the member's bytes; an integer is formatted on the stack.
     pub fn with_bytes<R>(&self, use_bytes: impl FnOnce(&[u8]) -> R) -> R {
         match self {
@@ -59,7 +67,7 @@ fn find(bytes: &[u8], member: &[u8]) -> Option<std::ops::Range<usize>> {
     found.map(|(start, range)| start..range.end)
 }
 
-impl SetRef<'_> {
+impl<'a> SetRef<'a> {
     /// Number of members.
     pub fn len(&self) -> usize {
         match self {
@@ -87,13 +95,22 @@ impl SetRef<'_> {
     }
 
     /// Visits all members.
-    pub fn for_each(&self, mut visit: impl FnMut(Member<'_>)) {
+    pub fn for_each(&self, mut visit: impl FnMut(Member<'a>)) {
         match self {
             SetRef::Ints(bytes) => intset::iter(bytes).for_each(|value| visit(Member::Int(value))),
             SetRef::Packed(bytes) => {
                 members(bytes).for_each(|(_, range)| visit(Member::Bytes(&bytes[range])));
             }
             SetRef::Grown(set) => set.for_each(|bytes| visit(Member::Bytes(bytes))),
+        }
+    }
+
+    /// Visits members until `visit` answers false.
+    pub fn walk(&self, mut visit: impl FnMut(Member<'a>) -> bool) {
+        let (mut position, mut on) = (0, true);
+        while on {
+            position = self.scan(position, |member| on = on && visit(member));
+            on &= position != 0;
         }
     }
 
@@ -105,7 +122,7 @@ impl SetRef<'_> {
     }
 
     /// Visits some members from `position` on; the next position, 0 at the end.
-    pub fn scan(&self, position: u64, mut visit: impl FnMut(Member<'_>)) -> u64 {
+    pub fn scan(&self, position: u64, mut visit: impl FnMut(Member<'a>)) -> u64 {
         match self {
             SetRef::Grown(set) => set.scan(position, |bytes| visit(Member::Bytes(bytes))),
             _ => {

@@ -314,6 +314,24 @@ impl<S: Slot> SortedSetMut<S> {
         Ok(true)
     }
 
+    /// Removes the members at some ranks, which must be there.
+    pub fn remove_ranks(&mut self, ranks: ops::Range<usize>) -> Result<(), OutOfMemory> {
+        if ranks.is_empty() {
+            return Ok(());
+        }
+        if let Some(set) = self.grown() {
+            set.remove_ranks(ranks);
+            return Ok(());
+        }
+        let bytes = self.slot.bytes();
+        let mut removed = places(bytes).skip(ranks.start).take(ranks.len());
+        let Some(first) = removed.next() else { return Ok(()) };
+        let end = removed.last().map_or(first.end(), |last| last.end());
+        self.slot.splice(first.start..end, &[])?;
+        add_count(self.slot.bytes_mut(), -(ranks.len() as isize));
+        Ok(())
+    }
+
     fn grow(&mut self) -> Result<&mut GrownSortedSet, OutOfMemory> {
         let mut set = GrownSortedSet::new(self.slot.arenas());
         let mut result = Ok(true);

@@ -61,6 +61,13 @@ fn list_op() -> impl Strategy<Value = ListOp> {
     ]
 }
 
+/// The members of a sorted set in their order.
+fn ordered(model: &BTreeMap<Vec<u8>, f64>) -> Vec<(Vec<u8>, f64)> {
+    let mut order: Vec<_> = model.iter().map(|(member, &score)| (member.clone(), score)).collect();
+    order.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
+    order
+}
+
 fn check_list(list: &ListMut<MemorySlot>, model: &VecDeque<Vec<u8>>) {
     let list = list.as_ref();
     assert_eq!(list.len(), model.len());
@@ -205,6 +212,14 @@ proptest! {
             }
             let seen: BTreeSet<_> = set.as_ref().to_vec().into_iter().collect();
             prop_assert_eq!(&seen, &model);
+            let mut walked = Vec::new();
+            set.as_ref().walk(|member| {
+                walked.push(member.canonical());
+                walked.len() < 20
+            });
+            let different: BTreeSet<_> = walked.iter().map(|member| member.to_vec()).collect();
+            prop_assert_eq!(different.len(), model.len().min(20));
+            prop_assert!(different.is_subset(&model));
             prop_assert_eq!(set.as_ref().len(), model.len());
             prop_assert!(model.iter().all(|member| set.as_ref().contains(member)));
         }
@@ -220,6 +235,14 @@ proptest! {
         for (op, member, score) in ops {
             let score = f64::from(score) / 2.0;
             match op {
+                0 if score < -1.0 => {
+                    let from = member.len() % (model.len() + 1);
+                    let to = model.len().min(from + (score.abs() * 2.0) as usize);
+                    set.remove_ranks(from..to).unwrap();
+                    for (member, _) in &ordered(&model)[from..to] {
+                        model.remove(member);
+                    }
+                }
                 0..5 => {
                     let new = set.set(&member, score).unwrap();
                     prop_assert_eq!(new, model.insert(member, score).is_none());
@@ -233,8 +256,7 @@ proptest! {
                     set = SortedSetMut::new(slot, LIMITS);
                 }
             }
-            let mut order: Vec<(Vec<u8>, f64)> = model.iter().map(|(m, &s)| (m.clone(), s)).collect();
-            order.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
+            let order = ordered(&model);
             let mut seen = Vec::new();
             let view = set.as_ref();
             view.walk(0, |member, score| {

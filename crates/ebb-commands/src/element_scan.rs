@@ -1,7 +1,7 @@
 //! What HSCAN, SSCAN and ZSCAN share.
 
-use ebb_engine::{CommandError, Context, Reply};
-use ebb_types::{glob, number};
+use ebb_engine::{CommandError, Context, Reply, Type};
+use ebb_types::glob;
 
 /// Options of a scan.
 pub(crate) struct Options<'a> {
@@ -15,14 +15,41 @@ pub(crate) struct Options<'a> {
 /// Buckets visited in one call, as a multiple of COUNT: a sparse table must not hold up.
 const STEPS_PER_ELEMENT: usize = 10;
 
+/// A cursor as C's `strtoul` reads it: with a sign, too, and none for zero.
+fn cursor(text: &[u8]) -> Option<u64> {
+    let (is_negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        [] => return Some(0),
+        digits => (false, digits),
+    };
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let value: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(if is_negative { value.wrapping_neg() } else { value })
+}
+
 impl<'a> Options<'a> {
-    /// Parses `key cursor [MATCH pattern] [COUNT count]` and the word, if there is one.
+    /// Parses `key cursor [MATCH pattern] [COUNT count]` and the word, if there is one. A key that
+    /// is not there is answered at once, as in Redis before the options are looked at.
     pub(crate) fn parse(
-        ctx: &Context<'a>,
+        ctx: &mut Context<'a>,
+        wanted: Type,
         bare_word: Option<&str>,
-    ) -> Result<Options<'a>, CommandError> {
-        let cursor =
-            number::parse_u64(ctx.arg(2)).ok_or_else(|| CommandError::new("ERR invalid cursor"))?;
+    ) -> Result<Option<Options<'a>>, CommandError> {
+        let cursor = cursor(ctx.arg(2)).ok_or(CommandError::new("ERR invalid cursor"))?;
+        let key = ctx.key(1);
+        match ctx.peek(&key).map(|entry| entry.value_type()) {
+            Some(found) if found == wanted => {}
+            Some(_) => return Err(CommandError::WrongType),
+            None => {
+                // Counts a miss.
+                ctx.ask(&key);
+                answer(ctx.reply, 0, &[]);
+                return Ok(None);
+            }
+        }
         let mut options = Options { cursor, pattern: None, count: 10, bare: false };
         let mut at = 3;
         while at < ctx.args.len() {
@@ -45,7 +72,7 @@ impl<'a> Options<'a> {
             }
             at += 2;
         }
-        Ok(options)
+        Ok(Some(options))
     }
 
     /// Whether an element is wanted.

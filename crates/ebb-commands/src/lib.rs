@@ -5,18 +5,24 @@
 //! commands, and [`table`] lists the groups.
 #![forbid(unsafe_code)]
 
+pub mod acl;
 pub mod bitmap;
 pub mod connection;
 mod deadline;
 mod element_scan;
 pub mod generic;
+pub mod geo;
 pub mod hash;
 mod help;
 pub mod hyperloglog;
 pub mod list;
+mod numkeys;
 pub mod pubsub;
+mod random_count;
 pub mod scripting;
 pub mod server;
+pub mod set;
+pub mod sorted_set;
 pub mod stream;
 pub mod string;
 pub mod table;

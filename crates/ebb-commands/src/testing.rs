@@ -23,9 +23,12 @@ fn new_server(options: &[(&str, &str)]) -> &'static Server {
         resident_bytes: || 0,
         cpu_times_us: Default::default,
         system: Default::default(),
+        describe_client: crate::connection::describe,
         apply: |_, _| Ok(()),
     };
-    Box::leak(Box::new(Server::new(config, commands, host)))
+    let server = Box::leak(Box::new(Server::new(config, commands, host)));
+    server.load_configured_users().unwrap();
+    server
 }
 
 impl Client {

@@ -132,6 +132,12 @@ pub(crate) fn quote(value: &[u8]) -> Vec<u8> {
     quoted
 }
 
+/// A word as it is, or in quotes if it would not be read back as it is.
+pub(crate) fn quote_if_needed(word: &[u8]) -> Vec<u8> {
+    let is_plain = |&byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\');
+    if !word.is_empty() && word.iter().all(is_plain) { word.to_vec() } else { quote(word) }
+}
+
 /// As [`quote`], but leaves UTF-8 text readable, for words of the command line that messages show.
 pub(crate) fn quote_word(word: &[u8]) -> Vec<u8> {
     match std::str::from_utf8(word) {

@@ -6,7 +6,8 @@
 //!
 //! A directive is one row in a file of `table`: name, aliases, kind, default, flags, and whether Ebb has what it
 //! configures ([`Feature`]). Nothing here listens, logs or changes directories: that is the caller's, who hears
-//! of changes through [`Applier`]. The only files touched are the configuration files themselves.
+//! of changes through [`Applier`]. The only files touched are the
+//! configuration files themselves and the file of users (`aclfile`).
 #![forbid(unsafe_code)]
 
 mod change;
@@ -20,6 +21,7 @@ mod rewrite;
 mod special;
 mod store;
 mod table;
+mod users;
 mod value;
 mod words;
 
@@ -32,7 +34,8 @@ pub use rewrite::RewriteError;
 pub use special::{OutputBufferLimit, OutputBufferLimits};
 pub use store::{Config, MemoryOrPercent, Stored, Value};
 pub use table::{find, ids};
-pub use value::{Kind, Reason, Unit};
+pub use users::UserLine;
+pub use value::{Kind, Reason, Unit, parse_memory};
 pub use words::*;
 
 /// The typed keys of all directives, to read them with [`Config::get`].

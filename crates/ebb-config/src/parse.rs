@@ -7,11 +7,12 @@ use std::{fs, io};
 
 use crate::directive::Id;
 use crate::store::Config;
+use crate::users::USER;
 use crate::value::Reason;
 use crate::{grammar, id, include, system_reason, table};
 
 /// The reason for a line that names no directive, and for a directive of lines only with the wrong arguments.
-const BAD_DIRECTIVE: &str = "Bad directive or wrong number of arguments";
+pub(crate) const BAD_DIRECTIVE: &str = "Bad directive or wrong number of arguments";
 
 /// Directives that Redis accepts and has given no meaning for years; so does Ebb.
 const WITHOUT_MEANING: [&str; 3] =
@@ -146,6 +147,9 @@ impl Loader {
 
     fn line(&mut self, line: &[u8]) -> Result<(), Failure> {
         let arguments = grammar::split_arguments(line).ok_or(Reason::new(grammar::UNBALANCED))?;
+        if arguments.first().is_some_and(|name| name.eq_ignore_ascii_case(USER.as_bytes())) {
+            return Ok(self.config.add_user(&arguments[1..])?);
+        }
         let arguments: Vec<&str> = arguments
             .iter()
             .map(|argument| std::str::from_utf8(argument))
@@ -194,8 +198,6 @@ impl Loader {
                 self.config.renamed.push(((*command).to_owned(), (*new_name).to_owned()));
                 Ok(())
             }
-            ("user", [user, rules @ ..]) if self.is_open_default_user(user, rules) => Ok(()),
-            ("user", [_, ..]) => lacks("no access control lists"),
             ("loadmodule", [_, ..]) => lacks("no modules"),
             ("sentinel", _) => {
                 Err(Reason::new("sentinel directive while not in sentinel mode").into())
@@ -203,17 +205,6 @@ impl Loader {
             (name, [_]) if WITHOUT_MEANING.contains(&name) => Ok(()),
             _ => Err(Reason::new(BAD_DIRECTIVE).into()),
         }
-    }
-
-    /// Is this the line that Redis's `CONFIG REWRITE` leaves in every file whose users are as at the start: one
-    /// default user, without a password, who may do everything? Access control lists are off then.
-    fn is_open_default_user(&self, user: &str, rules: &[&str]) -> bool {
-        const OPEN: [&str; 5] = ["on", "nopass", "~*", "&*", "+@all"];
-        user == "default"
-            && OPEN.iter().all(|rule| rules.contains(rule))
-            && rules.iter().all(|rule| OPEN.contains(rule) || *rule == "sanitize-payload")
-            // In Redis the line would undo the password; a server must not become open, so it is refused.
-            && self.config.get(id::REQUIREPASS).is_empty()
     }
 
     /// Paths are relative to `dir`, which is where the server will run.
@@ -310,25 +301,26 @@ mod tests {
             ("save 3600 1", "'save 3600 1': this version of Ebb has no snapshots yet"),
             ("slaveof h 1", "'slaveof h 1': this version of Ebb has no replication yet"),
             ("loadmodule /x", "'loadmodule /x': this version of Ebb has no modules yet"),
-            ("user a on", "'user a on': this version of Ebb has no access control lists yet"),
         ] {
             assert_eq!(reason(line).1, lacks);
         }
     }
 
     #[test]
-    fn the_default_user_as_redis_rewrites_it() {
-        load("user default on nopass ~* &* +@all");
-        load("user default on nopass sanitize-payload ~* &* +@all");
-        for refused in [
-            "user default on nopass ~x &* +@all",
-            "user default on nopass",
-            "user other on nopass ~* &* +@all",
-            "user default on #c8687a08 ~* &* +@all",
-        ] {
-            assert!(reason(refused).1.ends_with("no access control lists yet"), "{refused}");
-        }
-        assert_eq!(reason("requirepass x\nuser default on nopass ~* &* +@all").0, 2);
+    fn users_are_kept_as_they_are_written() {
+        let config = load("user default on nopass ~* &* +@all\nuser a \"~b\\xff\" (~x +get)");
+        let [first, second] = config.users().try_into().expect("two lines");
+        assert_eq!((&first.name[..], first.rules.len()), (&b"default"[..], 5));
+        assert_eq!(second.rules, [b"~b\xff".to_vec(), b"(~x".to_vec(), b"+get)".to_vec()]);
+        assert_eq!(
+            reason("user a\nuser b\nUSER a on"),
+            (
+                3,
+                "Error in user declaration 'a': Duplicate user found. A user can only be defined \
+                 once in config files"
+                    .to_owned()
+            )
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::{fmt, process};
 
 use crate::directive::{Directive, Id};
 use crate::store::Config;
+use crate::users::{USER, UserLine, UserLines};
 use crate::value::{Kind, Parsed, Unit, show_memory};
 use crate::{grammar, system_reason, table};
 
@@ -70,7 +71,14 @@ impl Config {
         let lines = Lines::read(old);
         let mut new = Vec::new();
         let mut done: HashMap<Id, bool> = HashMap::new();
+        let mut users = UserLines::of(self);
         for line in &lines.lines {
+            if let Some(user) = &line.user {
+                if let Some(text) = users.replace(user, line.text) {
+                    push_line(&mut new, &text);
+                }
+                continue;
+            }
             let Some((id, name)) = line.directive else {
                 push_line(&mut new, line.text);
                 continue;
@@ -92,15 +100,14 @@ impl Config {
         }
         let missing = table::ids()
             .filter(|id| !lines.has(*id) && (all || self.must_be_written(*id, lines.include)));
-        let mut signed = lines.signed;
-        for id in missing {
-            if !signed {
-                push_line(&mut new, b"");
-                push_line(&mut new, SIGNATURE.as_bytes());
-                signed = true;
-            }
-            write_directive(&mut new, self, id, id.directive().rewritten_as);
+        let mut added = Vec::new();
+        missing.for_each(|id| write_directive(&mut added, self, id, id.directive().rewritten_as));
+        users.missing().for_each(|line| push_line(&mut added, &line));
+        if !added.is_empty() && !lines.signed {
+            push_line(&mut new, b"");
+            push_line(&mut new, SIGNATURE.as_bytes());
         }
+        new.extend_from_slice(&added);
         new
     }
 
@@ -121,6 +128,8 @@ struct Line<'a> {
     /// The directive and the name used, for lines that can be read.
     directive: Option<(Id, &'static str)>,
     values: Vec<String>,
+    /// The user, if it is a line that makes one.
+    user: Option<UserLine>,
     place: usize,
 }
 
@@ -151,7 +160,7 @@ impl<'a> Lines<'a> {
     }
 
     fn line(&mut self, text: &'a [u8], place: usize) -> Line<'a> {
-        let mut line = Line { text, directive: None, values: Vec::new(), place };
+        let mut line = Line { text, directive: None, values: Vec::new(), user: None, place };
         let trimmed = grammar::trim(text);
         self.signed |= trimmed == SIGNATURE.as_bytes();
         if trimmed.is_empty() || trimmed[0] == b'#' {
@@ -159,6 +168,10 @@ impl<'a> Lines<'a> {
         }
         // What cannot be read was written after the start; it is not ours to judge and stays.
         let arguments = grammar::split_arguments(trimmed).unwrap_or_default();
+        if arguments.first().is_some_and(|name| name.eq_ignore_ascii_case(USER.as_bytes())) {
+            line.user = UserLine::of(&arguments[1..]);
+            return line;
+        }
         let arguments: Result<Vec<String>, _> =
             arguments.into_iter().map(String::from_utf8).collect();
         let mut arguments = arguments.unwrap_or_default().into_iter();
@@ -252,7 +265,7 @@ fn is_plain(text: &str) -> bool {
 
 /// Replaces a file in one step. The new file keeps the permissions of the old one, and a symbolic link is followed
 /// rather than replaced.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let directory = path.parent().unwrap_or(Path::new("/"));
     let mut name = path.file_name().unwrap_or_default().to_owned();

@@ -16,6 +16,7 @@ use crate::id;
 use crate::special::OutputBufferLimits;
 use crate::table;
 use crate::table::network::IO_THREADS_MAX;
+use crate::users::UserLine;
 use crate::value::{Kind, Parsed};
 
 /// One directive's value as the store holds it.
@@ -111,6 +112,7 @@ pub struct Config {
     pub(crate) changing: Mutex<()>,
     pub(crate) path: Option<PathBuf>,
     pub(crate) renamed: Vec<(String, String)>,
+    pub(crate) users: Mutex<Vec<UserLine>>,
 }
 
 /// Without the values: some are secrets, and a configuration ends up in logs.
@@ -137,6 +139,7 @@ impl Config {
             changing: Mutex::new(()),
             path: None,
             renamed: Vec::new(),
+            users: Mutex::default(),
         }
     }
 

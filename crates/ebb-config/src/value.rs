@@ -160,7 +160,7 @@ pub(crate) fn parse_i64(value: &str) -> Option<i64> {
 
 /// Bytes with an optional unit. As in Redis no digits mean zero, and digits beyond 64 bits mean the largest value;
 /// a product that overflows is refused.
-pub(crate) fn parse_memory(value: &str) -> Option<u64> {
+pub fn parse_memory(value: &str) -> Option<u64> {
     let digits = value.len() - value.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (digits, unit) = value.split_at(digits);
     let factor: u64 = match unit.to_ascii_lowercase().as_str() {

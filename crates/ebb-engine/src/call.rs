@@ -78,7 +78,14 @@ pub(crate) fn run(
     if session.tracking.is_some() && spec.flags.has(Flags::READONLY) {
         tracking::remember(server, session, &call, random, &mut journal.effects.post);
     }
-    monitor::feed(server, session, call.command, call.args);
+    if !session.is_retry {
+        monitor::feed(server, session, call.command, call.args);
+    }
+    if session.blocked.is_some() || session.would_block {
+        // It counts when it is answered.
+        recorder.skip();
+        return;
+    }
     let nanos = recorder.record(call.command, result.is_err());
     if spec.flags.has(Flags::ADMIN) {
         // It may have been CONFIG SET.
@@ -193,6 +200,12 @@ impl Recorder {
         self.open += 1;
         self.open_command = command.number as u32;
         if self.open < self.together { 0 } else { self.close() }
+    }
+
+    /// What has just run does not count.
+    fn skip(&mut self) {
+        self.close();
+        self.last = self.clock.raw();
     }
 
     /// A command begins within another one. Answers what [`Recorder::leave_inner`] needs.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize
 
 use parking_lot::Mutex;
 
+use crate::acl::DEFAULT;
 use crate::blocking::Blocked;
 use crate::mailbox::Mailbox;
 use crate::tracking::TrackingMode;
@@ -68,7 +69,7 @@ pub struct ClientFigures {
 }
 
 /// Names that a client gave itself.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub struct ClientNames {
     /// CLIENT SETNAME.
     pub name: String,
@@ -77,7 +78,18 @@ pub struct ClientNames {
     /// CLIENT SETINFO LIB-VER.
     pub lib_version: String,
     /// The user it authenticated as.
-    pub user: String,
+    pub user: Arc<[u8]>,
+}
+
+impl Default for ClientNames {
+    fn default() -> ClientNames {
+        ClientNames {
+            name: String::new(),
+            lib_name: String::new(),
+            lib_version: String::new(),
+            user: DEFAULT.into(),
+        }
+    }
 }
 
 /// The shared part of a connection.
@@ -172,7 +184,7 @@ impl Clients {
             is_unix: peer.is_unix,
             created_ms: now_ms,
             figures: ClientFigures::default(),
-            names: Mutex::new(ClientNames { user: "default".into(), ..ClientNames::default() }),
+            names: Mutex::default(),
             killed: AtomicBool::new(false),
             tracking: Mutex::default(),
             mailbox: Mutex::default(),

@@ -240,11 +240,15 @@ impl<'a> Context<'a> {
 
     /// The key's stream to change, made if it is not there.
     pub fn open_stream(&mut self, key: &Key<'_>) -> Result<StreamMut<'_>, CommandError> {
-        if self.read_to_write(key).is_none() {
-            return Ok(StreamMut(self.db(key).new_stream(key)?));
+        let found = self.locate(self.session.db, key, Access::Write);
+        let db = self.db(key);
+        match found {
+            None => Ok(StreamMut(db.new_stream(key)?)),
+            Some(found) if db.at(found).value_type() != Type::Stream => {
+                Err(CommandError::WrongType)
+            }
+            Some(found) => Ok(StreamMut(db.edit_collection(key, found))),
         }
-        let (editor, _) = self.edit_collection(key, Type::Stream, None)?;
-        editor.map(StreamMut).ok_or(CommandError::OutOfMemory)
     }
 
     /// Tells of one event for so many changes.

@@ -100,6 +100,23 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// The arguments at some positions, at most [`Context::KEYS_TOGETHER`], as keys whose entries
+    /// are asked for together, so that their misses overlap.
+    pub fn keys_together(&mut self, positions: impl Iterator<Item = usize>) -> Vec<Key<'a>> {
+        let keys: Vec<_> = positions.map(|at| self.key(at)).collect();
+        let number = self.session.db;
+        for key in &keys {
+            self.locks.shard_of(key).db_ref(number).prefetch(key.hash());
+        }
+        for key in &keys {
+            self.locks.shard_of(key).db_ref(number).prefetch_entry(key.hash());
+        }
+        keys
+    }
+
+    /// So many keys are asked for at once: about as many misses as a processor has in flight.
+    pub const KEYS_TOGETHER: usize = 16;
+
     /// An argument as an integer.
     #[inline]
     pub fn int(&self, index: usize) -> Result<i64, CommandError> {

@@ -10,6 +10,7 @@ use ebb_resp::Protocol;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
+use crate::acl;
 use crate::ahead::{Ahead, Prepared, RING};
 use crate::blocking;
 use crate::call::{self, Recorder};
@@ -328,6 +329,8 @@ impl Run<'_, '_> {
         } else if transaction::releases_watches(command.name) {
             let mut shards: Vec<_> = transaction::watched_shards(self.session, keyspace).collect();
             self.locks.hold_set(&mut shards)
+        } else if !command.spec.keys.is_empty() && keyspace.shards() == 1 {
+            self.locks.hold_one(0)
         } else if !command.spec.keys.is_empty() {
             let mut shards = Vec::with_capacity(args.len());
             let collect =
@@ -392,8 +395,14 @@ impl Run<'_, '_> {
                 reply.array(transaction.queue.len());
                 for queued in &transaction.queue {
                     let args: Vec<&[u8]> = queued.args.iter().map(Vec::as_slice).collect();
+                    let command = queued.command;
+                    if let Err(error) = acl::admit_queued(server, self.session, command, &args) {
+                        recorder.reject(Some(command.number), &error.code());
+                        reply.error(&error.text());
+                        continue;
+                    }
                     let call = call::Call {
-                        command: queued.command,
+                        command,
                         args: &args,
                         shared_args: &[],
                         hashed: None,
@@ -419,9 +428,8 @@ impl Run<'_, '_> {
                 false
             }
             transaction::Verdict::Aborted => {
-                let text = "EXECABORT Transaction discarded because of previous errors.";
                 recorder.count_error("EXECABORT");
-                reply.error(text);
+                reply.error("EXECABORT Transaction discarded because of previous errors.");
                 true
             }
         };
@@ -430,7 +438,7 @@ impl Run<'_, '_> {
     }
 
     /// Whether a request may run, in the order in which Redis asks.
-    fn admit(&self, prepared: &Prepared) -> Result<&'static Command, Rejection> {
+    fn admit(&mut self, prepared: &Prepared) -> Result<&'static Command, Rejection> {
         let command = match prepared.resolved {
             Resolved::Command(command) => command,
             Resolved::Unknown => return Err(Rejection::unknown(self.args)),
@@ -443,14 +451,19 @@ impl Run<'_, '_> {
         if !command.spec.arity_allows(self.args.len()) {
             return reject(CommandError::WrongArity(command.name.into()));
         }
-        if !self.session.authenticated && !flags.has(Flags::NO_AUTH) {
+        let server = self.server();
+        if !self.session.authenticated && !flags.has(Flags::NO_AUTH) && server.acl.needs_password()
+        {
             return reject(CommandError::new("NOAUTH Authentication required."));
         }
-        if self.server().keyspace.gate.is_busy() && !flags.has(Flags::ALLOW_BUSY) {
+        if server.keyspace.gate.is_busy() && !flags.has(Flags::ALLOW_BUSY) {
             return Err(Rejection::busy(self.server(), command));
         }
         if self.session.transaction.is_some() && flags.has(Flags::NO_MULTI) {
             return reject(CommandError::new("ERR Command not allowed inside a transaction"));
+        }
+        if let Err(error) = acl::admit(server, self.session, command, self.args) {
+            return reject(error);
         }
         if flags.has(Flags::DENYOOM) || command.name == "exec" {
             let queued_deny = || {

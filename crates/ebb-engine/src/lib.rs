@@ -5,6 +5,7 @@
 //! - [`call`](mod@call) runs it with a [`Context`], measures it, and logs it.
 //! - [`scripting`] keeps scripts and functions, and runs the commands that they call.
 //! - [`journal`] is told of every change; [`notify`] and [`tracking`] tell clients of it.
+//! - [`acl`] knows the users and what they may do.
 //! - [`pubsub`] knows who listens to what, and [`mailbox`] brings messages to them.
 //! - [`server`] is what all threads share; [`session`] what belongs to one connection.
 //!
@@ -14,6 +15,7 @@
 /// The version of Redis whose commands and replies Ebb has, as clients ask for it.
 pub const REDIS_VERSION: &str = "7.2.4";
 
+pub mod acl;
 mod ahead;
 pub mod blocking;
 mod call;
@@ -34,6 +36,7 @@ pub mod reply;
 pub mod scripting;
 pub mod server;
 pub mod session;
+mod several;
 pub mod slowlog;
 pub mod spec;
 pub mod stats;

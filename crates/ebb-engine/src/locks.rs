@@ -193,6 +193,24 @@ impl<'k> Locks<'k> {
         }
     }
 
+    /// The shard of a key, held, beside others to read.
+    pub fn shard_to_read(&self, key: &Key<'_>) -> &Shard {
+        let shard = self.keyspace.shard_of(key.hash());
+        let guard = match &self.held {
+            Held::One(held, guard) if *held == shard => Some(guard),
+            Held::Some(guards) => {
+                guards.iter().find(|(held, _)| *held == shard).map(|(_, guard)| guard)
+            }
+            Held::All(guards, _) => guards.get(shard),
+            Held::Growing(guards, _) => guards.get(shard).and_then(Option::as_ref),
+            _ => None,
+        };
+        match guard {
+            Some(guard) => guard,
+            None => unreachable!("a command touches only the keys that it declares"),
+        }
+    }
+
     /// The shard of a key, held.
     #[inline]
     pub fn shard_of(&mut self, key: &Key<'_>) -> &mut Shard {

@@ -204,6 +204,20 @@ impl PubSub {
         }
         found
     }
+
+    /// Visits every subscription.
+    pub(crate) fn each_subscription(&self, mut visit: impl FnMut(Kind, &[u8], &Arc<Client>)) {
+        let mut visit_all = |kind, names: &Names| {
+            for (name, members) in names {
+                members.0.iter().for_each(|(_, client)| visit(kind, name, client));
+            }
+        };
+        for kind in [Kind::Channel, Kind::Shard] {
+            let parts = &self.channels(kind).parts;
+            parts.iter().for_each(|part| visit_all(kind, &part.lock()));
+        }
+        visit_all(Kind::Pattern, &self.patterns.read());
+    }
 }
 
 /// Writes a push message of strings.

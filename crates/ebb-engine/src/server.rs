@@ -11,6 +11,7 @@ use ebb_keyspace::Keyspace;
 use parking_lot::Mutex;
 use rand::Rng;
 
+use crate::acl::{Acl, Surroundings};
 use crate::clients::{Client, Clients};
 use crate::latency::LatencyMonitor;
 use crate::mailbox::{Message, OutputLimits, Post};
@@ -136,6 +137,8 @@ pub struct Host {
     pub cpu_times_us: fn() -> CpuTimes,
     /// What was found out at the start.
     pub system: SystemFacts,
+    /// A client as CLIENT LIST shows it, appended to a text.
+    pub describe_client: fn(&Server, &Client, &mut String),
     /// Applies a changed directive to sockets, limits and logs.
     pub apply: fn(&Server, &str) -> Result<(), String>,
 }
@@ -174,6 +177,8 @@ pub struct Server {
     pub keyspace: Keyspace,
     /// The commands.
     pub commands: CommandTable,
+    /// The users.
+    pub acl: Acl,
     /// The connections.
     pub clients: Clients,
     /// The threads.
@@ -258,7 +263,10 @@ impl Server {
         let shards = if threads == 1 { 1 } else { (threads * 16).next_power_of_two() };
         let mut random = rand::rng();
         let digit = |value: u32| char::from_digit(value, 16).unwrap_or('0');
+        let password = config.get(id::REQUIREPASS);
+        let around = Surroundings { commands: &commands, all_channels: false, databases };
         let server = Server {
+            acl: Acl::new(&around, password.as_bytes()),
             keyspace: Keyspace::new(shards, databases),
             workers: (0..threads).map(|_| Worker::new()).collect(),
             run_id: (0..40).map(|_| digit(random.random_range(0..16))).collect(),
@@ -336,6 +344,9 @@ impl Server {
     pub fn directive_changed(&self, name: &str) {
         match name {
             "client-output-buffer-limit" => self.output_limits.refresh(&self.config),
+            "requirepass" => {
+                self.acl.set_default_password(self.config.get(id::REQUIREPASS).as_bytes());
+            }
             "notify-keyspace-events" => self.followers.refresh(&self.config),
             _ => {}
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use ebb_keyspace::Watcher;
 use ebb_resp::Protocol;
 
+use crate::acl::Access;
 use crate::blocking::Blocked;
 use crate::clients::Client;
 use crate::pubsub::Subscriptions;
@@ -67,6 +68,8 @@ pub struct Session {
     pub protocol: Protocol,
     /// Has given the password, or needs none.
     pub authenticated: bool,
+    /// Its user's permissions.
+    pub(crate) access: Access,
     /// MULTI.
     pub transaction: Option<Transaction>,
     /// WATCH: the mark that writers set, and the keys.
@@ -113,6 +116,7 @@ impl Session {
             db: 0,
             protocol: Protocol::Resp2,
             authenticated,
+            access: Access::default(),
             transaction: None,
             watcher: None,
             watched: Vec::new(),

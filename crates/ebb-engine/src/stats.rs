@@ -184,6 +184,14 @@ counters! {
     peak_memory: AtomicU64,
     /// Failed authentications.
     acl_access_denied_auth: AtomicU64,
+    /// Commands that users were not allowed.
+    acl_access_denied_cmd: AtomicU64,
+    /// Commands denied because of a key.
+    acl_access_denied_key: AtomicU64,
+    /// Commands denied because of a channel.
+    acl_access_denied_channel: AtomicU64,
+    /// Commands denied because of a database.
+    acl_access_denied_db: AtomicU64,
 }
 
 /// Error replies by code.

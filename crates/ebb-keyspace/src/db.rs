@@ -9,7 +9,7 @@ use ebb_heap::{ArenaId, OutOfMemory};
 use rand::Rng;
 
 use crate::editor::Editor;
-use crate::entry::{Entry, EntryMut, EntryRef, Rewritten, StringValue, Type, grown};
+use crate::entry::{Entry, EntryMut, EntryRef, Rewritten, StringValue, Summary, Type, grown};
 use ebb_table::{BUCKET_BYTES, Found, SLOTS};
 
 use crate::entries::{Entries, EntryDrain};
@@ -52,6 +52,16 @@ impl Counts {
         self.bytes[entry.value_type() as usize] -= footprint.data;
         self.tables -= footprint.index;
         self.outside -= footprint.outside;
+    }
+
+    /// A collection was one thing and is another.
+    pub(crate) fn replace(&mut self, before: &Summary, after: &Summary) {
+        let bytes = &mut self.bytes[after.kind as usize];
+        *bytes = *bytes + after.footprint.data - before.footprint.data;
+        self.tables = self.tables + after.footprint.index - before.footprint.index;
+        self.outside = self.outside + after.footprint.outside - before.footprint.outside;
+        self.expiring_hashes =
+            self.expiring_hashes + usize::from(after.is_expiring) - usize::from(before.is_expiring);
     }
 
     /// Whether anything has a deadline.
@@ -374,7 +384,7 @@ impl Db {
     }
 
     /// Where the blocks of collections are allocated.
-    pub(crate) fn arenas(&self) -> Arenas {
+    pub fn arenas(&self) -> Arenas {
         Arenas { data: self.data, index: self.index }
     }
 

@@ -7,6 +7,7 @@ use ebb_heap::OutOfMemory;
 use ebb_table::Found;
 
 use crate::db::Db;
+use crate::entry::Summary;
 
 /// A key's collection while it is changed. When the editor goes, the database's counts are
 /// right again, and a collection that has become empty is gone.
@@ -14,17 +15,15 @@ pub struct Editor<'a> {
     db: &'a mut Db,
     hash: u64,
     found: Found,
-    /// When its next field was due to expire at the beginning.
-    next_field: Option<i64>,
+    /// What it was at the beginning.
+    before: Summary,
     closed: bool,
 }
 
 impl<'a> Editor<'a> {
     pub(crate) fn open(db: &'a mut Db, found: Found, hash: u64) -> Editor<'a> {
-        let entry = db.entries.get(found);
-        let next_field = entry.next_field_deadline();
-        db.counts.subtract(&entry);
-        Editor { db, hash, found, next_field, closed: false }
+        let before = db.entries.get(found).summary();
+        Editor { db, hash, found, before, closed: false }
     }
 
     /// Ends the change; answers whether the key is gone because its collection is empty.
@@ -36,14 +35,16 @@ impl<'a> Editor<'a> {
         if std::mem::replace(&mut self.closed, true) {
             return false;
         }
-        let entry = self.db.entries.get(self.found);
-        if entry.is_empty_collection() {
-            drop(self.db.entries.remove(self.found));
+        let after = self.db.entries.get(self.found).summary();
+        self.db.counts.replace(&self.before, &after);
+        if after.is_empty {
+            let entry = self.db.entries.remove(self.found);
+            self.db.counts.subtract(&entry.as_ref());
             return true;
         }
-        let next = entry.next_field_deadline();
-        self.db.counts.add(&entry);
-        self.db.file(self.hash, self.next_field, next);
+        if after.next_field.is_some() {
+            self.db.file(self.hash, self.before.next_field, after.next_field);
+        }
         false
     }
 

@@ -18,11 +18,11 @@
 mod collection;
 mod string;
 
+pub(crate) use collection::Summary;
 pub use collection::ValueRef;
 use string::parse_int;
 pub use string::{StringRef, StringValue};
 
-use ebb_collections::{Collection, Footprint};
 use ebb_heap::{ArenaId, Block, Compact, FIRST_OWNER_KIND, OutOfMemory, Shared, rounded};
 
 use ebb_table::handle::{self, BlockMut, BlockRef, SharedRef};
@@ -341,23 +341,6 @@ impl<'a> EntryRef<'a> {
             TIGHT_RAW..=SHARED => "raw",
             _ => self.collection_encoding().unwrap_or("raw"),
         }
-    }
-
-    /// Bytes that the entry takes: its block, and its value's blocks and tables.
-    pub fn footprint(&self) -> Footprint {
-        let mut footprint = match self.value() {
-            ValueRef::String(StringRef::Shared(shared)) => {
-                Footprint { data: shared.heap_bytes(), ..Footprint::default() }
-            }
-            ValueRef::Grown(grown) => {
-                let mut footprint = grown.footprint();
-                footprint.outside += size_of::<Collection>();
-                footprint
-            }
-            _ => Footprint::default(),
-        };
-        footprint.data += self.0.bytes();
-        footprint
     }
 
     /// Where the entry lies now; it may lie elsewhere as soon as the shard is let go.

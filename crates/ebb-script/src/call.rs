@@ -181,8 +181,7 @@ impl Invocation<'_, '_> {
         Ok(Value::Nil)
     }
 
-    /// Whether the user may run a command. There are no users but the default one, who may
-    /// run all that there are.
+    /// Whether the user may run a command.
     fn check_acl(&mut self, args: &[Value]) -> Answer {
         let args = match read_args(args) {
             Ok(args) => args,
@@ -190,7 +189,10 @@ impl Invocation<'_, '_> {
         };
         let args: Vec<&[u8]> = args.iter().map(Arg::bytes).collect();
         match self.ctx.server.commands.resolve(&args) {
-            Resolved::Command(_) => Ok(Value::Boolean(true)),
+            Resolved::Command(command) => {
+                let (session, server) = (&mut *self.ctx.session, self.ctx.server);
+                Ok(Value::Boolean(session.may_run(server, command, &args).is_ok()))
+            }
             _ => misuse("Invalid command passed to redis.acl_check_cmd()"),
         }
     }

@@ -307,7 +307,7 @@ impl Connection {
         Limits {
             max_bulk_len: server.config.get(id::PROTO_MAX_BULK_LEN) as usize,
             external_bulk_min: EXTERNAL_BULK_MIN,
-            authenticated: self.session.authenticated,
+            authenticated: self.session.authenticated || !server.acl.needs_password(),
             ..Limits::default()
         }
     }

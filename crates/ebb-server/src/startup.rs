@@ -51,6 +51,7 @@ fn run(config: Config, allocator: Allocator) -> Result<(), String> {
         resident_bytes,
         cpu_times_us,
         system: process::system_facts(&config),
+        describe_client: ebb_commands::connection::describe,
         apply: apply::apply,
     };
     let listeners = listener::bind(&config)?;
@@ -58,8 +59,39 @@ fn run(config: Config, allocator: Allocator) -> Result<(), String> {
         return Err("Configured to not listen anywhere, exiting.".into());
     }
     let server: &'static Server = Box::leak(Box::new(Server::new(config, commands, host)));
+    load_users(server)?;
     (server.host.refresh_allocator)(&server.allocator);
     serve(server, listeners)
+}
+
+/// Reads the users from their file, or from the configuration, which cannot both have some.
+fn load_users(server: &Server) -> Result<(), String> {
+    if server.config.get(id::ACLFILE).is_empty() {
+        server.load_configured_users()?;
+        warn_of_unused_password(server);
+        return Ok(());
+    }
+    if !server.config.users().is_empty() {
+        return Err("Configuring users in the configuration file and at the same time setting an \
+                    ACL file path is invalid: please define either an ACL file or declare users \
+                    directly in the configuration, but not both."
+            .into());
+    }
+    let loaded = server.config.read_acl_file().and_then(|text| server.load_acl(&text));
+    loaded.map_err(|error| format!("Aborting startup because of ACL errors: {error}"))?;
+    warn_of_unused_password(server);
+    Ok(())
+}
+
+/// As in Redis, what users are said to be prevails over `requirepass`: whoever relied on that
+/// shall see it.
+fn warn_of_unused_password(server: &Server) {
+    if !server.config.get(id::REQUIREPASS).is_empty() && server.acl.has_no_password() {
+        tracing::warn!(
+            "requirepass has no effect: the default user needs no password (see aclfile, or the \
+             'user' lines of the configuration)."
+        );
+    }
 }
 
 /// Everything before the first thread.

@@ -468,7 +468,7 @@ impl Worker {
         }
         let client = self.server.clients.add(peer, unix_ms());
         self.by_id.insert(client.id, at);
-        let authenticated = self.server.config.get(id::REQUIREPASS).is_empty();
+        let authenticated = !self.server.acl.needs_password();
         let session = Session::new(client, authenticated);
         self.connections[at] = Some(Box::new(Connection::new(socket, session)));
     }
@@ -583,5 +583,5 @@ protected-mode no' if no one outside can reach this server.\r\n";
 fn is_protected(server: &Server, socket: &Socket) -> bool {
     let Socket::Tcp(tcp) = socket else { return false };
     let remote = tcp.peer_addr().is_ok_and(|peer| !peer.ip().to_canonical().is_loopback());
-    remote && server.config.get(id::PROTECTED_MODE) && server.config.get(id::REQUIREPASS).is_empty()
+    remote && server.config.get(id::PROTECTED_MODE) && server.acl.has_no_password()
 }

@@ -129,7 +129,7 @@ impl Blocks {
 
     /// Visits the blocks of the next bucket from `position` on; the position after it, 0 at
     /// the end.
-    pub fn scan(&self, position: u64, mut visit: impl FnMut(BlockRef<'_>)) -> u64 {
+    pub fn scan<'a>(&'a self, position: u64, mut visit: impl FnMut(BlockRef<'a>)) -> u64 {
         self.table.scan(position, hash_of(self.key_of), |block| visit(view(block)))
     }
 

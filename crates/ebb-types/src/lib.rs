@@ -1,9 +1,10 @@
-//! Algorithms over values that need no keyspace: numbers, glob patterns, bit operations, LCS.
+//! Algorithms over values that need no keyspace: numbers, glob patterns, bit operations, geohashes, LCS.
 #![forbid(unsafe_code)]
 
 pub mod bitfield;
 pub mod bitmap;
 pub mod float;
+pub mod geo;
 pub mod glob;
 pub mod hyperloglog;
 pub mod lcs;

@@ -183,8 +183,16 @@ impl Stream {
         self.nodes.range(..=id).next_back().map(|(&first, _)| first)
     }
 
-    /// Deletes an entry; answers whether it was there.
+    /// Deletes an entry, which leaves a gap; answers whether it was there.
     pub fn delete(&mut self, id: StreamId) -> bool {
+        let deleted = self.take_out(id);
+        if deleted {
+            self.max_deleted_id = self.max_deleted_id.max(id);
+        }
+        deleted
+    }
+
+    fn take_out(&mut self, id: StreamId) -> bool {
         let Some(first) = self.node_of(id) else { return false };
         let Some(node) = self.nodes.get_mut(&first) else { return false };
         if !node.delete(id) {
@@ -194,7 +202,6 @@ impl Stream {
             self.drop_node(first);
         }
         self.len -= 1;
-        self.max_deleted_id = self.max_deleted_id.max(id);
         true
     }
 
@@ -287,11 +294,9 @@ impl Stream {
                 if limit != 0 && removed + count > limit {
                     break;
                 }
-                let last = node.last_id();
                 self.drop_node(first);
                 self.len -= count;
                 removed += count;
-                self.max_deleted_id = self.max_deleted_id.max(last.unwrap_or_default());
                 continue;
             }
             if whole_nodes {
@@ -308,7 +313,7 @@ impl Stream {
                 .take(excess)
                 .collect();
             for &id in &ids {
-                removed += u64::from(self.delete(id));
+                removed += u64::from(self.take_out(id));
             }
             break;
         }

@@ -135,7 +135,10 @@ impl Node {
     ) -> Result<(), OutOfMemory> {
         let pairs = || fields.chunks_exact(2);
         let same = names(self.body()).0.eq(pairs().map(|pair| pair[0]));
-        let mut entry = vec![if same { SAME_NAMES } else { 0 }];
+        // Two numbers of at most ten bytes, and five more for the length of each item.
+        let room = fields.iter().map(|field| field.len() + 5).sum::<usize>() + 32;
+        let mut entry = Vec::with_capacity(room);
+        entry.push(if same { SAME_NAMES } else { 0 });
         write_number(&mut entry, id.ms - self.first.ms);
         let base = if id.ms == self.first.ms { self.first.seq } else { 0 };
         write_number(&mut entry, id.seq - base);

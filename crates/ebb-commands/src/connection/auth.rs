@@ -1,13 +1,11 @@
-//! AUTH: the password of the one user there is, `default`.
+//! AUTH: logging in as a user.
 
-use std::sync::atomic::Ordering;
-
-use ebb_config::id;
+use ebb_engine::acl::{self, DEFAULT};
 use ebb_engine::{Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group};
 
 pub(super) static AUTH: CommandSpec = CommandSpec {
     name: "auth",
-    summary: "Shows the password that the server asks for.",
+    summary: "Logs in with a password.",
     since: "1.0.0",
     group: Group::Connection,
     complexity: "O(N) where N is the length of the password.",
@@ -30,13 +28,14 @@ pub(super) static AUTH: CommandSpec = CommandSpec {
 fn run(ctx: &mut Context<'_>) -> CommandResult {
     match ctx.args {
         [_, password] => {
-            if ctx.server.config.get(id::REQUIREPASS).is_empty() {
+            let user = ctx.server.acl.user(DEFAULT);
+            if user.is_some_and(|user| user.has_no_password()) {
                 return Err(CommandError::new(
                     "ERR AUTH <password> called without any password configured for the default \
                      user. Are you sure your configuration is correct?",
                 ));
             }
-            authenticate(ctx, b"default", password)?;
+            authenticate(ctx, DEFAULT, password)?;
         }
         [_, user, password] => authenticate(ctx, user, password)?,
         _ => return Err(CommandError::Syntax),
@@ -46,23 +45,15 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
 }
 
 /// Lets the client in, or answers the error that does not say what was wrong.
-pub(super) fn authenticate(ctx: &mut Context<'_>, user: &[u8], password: &[u8]) -> CommandResult {
-    let expected = ctx.server.config.get(id::REQUIREPASS);
-    let fits = expected.is_empty() || equal_in_constant_time(expected.as_bytes(), password);
-    if user != b"default" || !fits {
-        ctx.server.counters.acl_access_denied_auth.fetch_add(1, Ordering::Relaxed);
+pub(super) fn authenticate(ctx: &mut Context<'_>, name: &[u8], password: &[u8]) -> CommandResult {
+    let Some(user) = ctx.server.acl.authenticate(name, password) else {
+        acl::note_login(ctx.server, ctx.session, name, ctx.args[0]);
         return Err(CommandError::new(
             "WRONGPASS invalid username-password pair or user is disabled.",
         ));
-    }
-    ctx.session.authenticated = true;
+    };
+    ctx.session.log_in(user);
     Ok(())
-}
-
-/// Whether two texts are equal, without telling by the time it takes where they differ.
-fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {
-    let differing = a.iter().zip(b).fold(0, |differing, (a, b)| differing | (a ^ b));
-    a.len() == b.len() && std::hint::black_box(differing) == 0
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use ebb_config::id;
 use ebb_engine::{CommandResult, CommandSpec, Context, Flags, Group, ReplyMode, transaction};
 use ebb_resp::Protocol;
 
@@ -54,7 +53,7 @@ fn reset(ctx: &mut Context<'_>) -> CommandResult {
     session.reply_mode = ReplyMode::On;
     session.no_touch = false;
     session.no_evict = false;
-    session.authenticated = ctx.server.config.get(id::REQUIREPASS).is_empty();
+    session.log_out(ctx.server);
     let figures = &session.client.figures;
     figures.no_touch.store(false, Ordering::Relaxed);
     figures.no_evict.store(false, Ordering::Relaxed);

@@ -96,6 +96,10 @@ fn empty(ctx: &mut Context<'_>, db: usize) {
         deleted += trash.len() as u64;
         keyspace.discard(trash);
     });
+    // Who reads for a group learns that the group is gone.
+    for shard in 0..keyspace.shards() {
+        ctx.all_may_be_ready(shard);
+    }
     ctx.journal.dirty += deleted;
 }
 

@@ -119,7 +119,7 @@ struct Options<'a> {
     store: Option<usize>,
 }
 
-fn parse<'a>(ctx: &Context<'a>, may_store: bool) -> Result<Options<'a>, CommandError> {
+fn parse<'a>(ctx: &mut Context<'a>, may_store: bool) -> Result<Options<'a>, CommandError> {
     let mut options = Options::default();
     let mut at = 2;
     while at < ctx.args.len() {
@@ -139,9 +139,13 @@ fn parse<'a>(ctx: &Context<'a>, may_store: bool) -> Result<Options<'a>, CommandE
             () if ctx.is_word(at, "BY") && more >= 1 => {
                 options.by = Some(ctx.arg(at + 1));
                 options.unsorted |= !ctx.arg(at + 1).contains(&b'*');
+                if !options.unsorted {
+                    check_patterns(ctx, "BY")?;
+                }
                 at += 1;
             }
             () if ctx.is_word(at, "GET") && more >= 1 => {
+                check_patterns(ctx, "GET")?;
                 options.get.push(ctx.arg(at + 1));
                 at += 1;
             }
@@ -150,6 +154,16 @@ fn parse<'a>(ctx: &Context<'a>, may_store: bool) -> Result<Options<'a>, CommandE
         at += 1;
     }
     Ok(options)
+}
+
+/// Refuses patterns to users who may not read every key, since the keys are not known before.
+fn check_patterns(ctx: &mut Context<'_>, option: &str) -> CommandResult {
+    if ctx.may_read_every_key() {
+        return Ok(());
+    }
+    Err(CommandError::new(format!(
+        "ERR {option} option of SORT denied due to insufficient ACL permissions."
+    )))
 }
 
 /// The elements in the order in which they are kept; of an unsorted sorted set, in the wanted

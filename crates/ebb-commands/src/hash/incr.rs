@@ -91,6 +91,7 @@ mod tests {
         assert_eq!(client.say("HINCRBY h a -7"), ":-2\r\n");
         assert_eq!(client.say("HINCRBYFLOAT h f 10.5"), "$4\r\n10.5\r\n");
         assert_eq!(client.say("HINCRBYFLOAT h f 0.1"), "$4\r\n10.6\r\n");
+        assert_eq!(client.say("HINCRBYFLOAT h f inf"), "-ERR value is NaN or Infinity\r\n");
         client.say("HSET h t text m 9223372036854775807");
         assert_eq!(client.say("HINCRBY h t 1"), "-ERR hash value is not an integer\r\n");
         assert_eq!(client.say("HINCRBYFLOAT h t 1"), "-ERR hash value is not a float\r\n");

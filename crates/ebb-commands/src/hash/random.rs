@@ -8,6 +8,8 @@ use ebb_engine::{
 };
 use rand::seq::SliceRandom;
 
+use crate::random_count;
+
 pub(super) static HRANDFIELD: CommandSpec = CommandSpec {
     name: "hrandfield",
     summary: "Returns fields of a hash drawn at random.",
@@ -36,13 +38,13 @@ fn hrandfield(ctx: &mut Context<'_>) -> CommandResult {
     if ctx.args.len() == 2 {
         return one(ctx);
     }
-    let count = ctx.int(2)?;
+    let count = random_count::signed(ctx, 2)?;
     let values = match ctx.args.len() {
         3 => false,
         4 if ctx.is_word(3, "WITHVALUES") => true,
         _ => return Err(CommandError::Syntax),
     };
-    if count < -(i64::MAX / 2) || (values && count.unsigned_abs() > i64::MAX as u64 / 2) {
+    if values && count.unsigned_abs() > i64::MAX as u64 / 2 {
         return Err(CommandError::OutOfRange);
     }
     let pairs = draw(ctx, count)?;

@@ -2,6 +2,7 @@
 
 use ebb_engine::{
     Argument, ArgumentKind, CommandResult, CommandSpec, Context, Flags, Group, KeyFlags, KeySpec,
+    Type,
 };
 
 use crate::element_scan::{self, Options};
@@ -27,7 +28,7 @@ pub(super) static HSCAN: CommandSpec = CommandSpec {
 };
 
 fn hscan(ctx: &mut Context<'_>) -> CommandResult {
-    let options = Options::parse(ctx, Some("NOVALUES"))?;
+    let Some(options) = Options::parse(ctx, Type::Hash, Some("NOVALUES"))? else { return Ok(()) };
     let (key, now_ms) = (ctx.key(1), ctx.now_ms);
     let (hash, reply) = ctx.read_hash_and_reply(&key)?;
     let mut found: Vec<Vec<u8>> = Vec::new();

@@ -105,6 +105,7 @@ pub(super) const REWRITE: CommandSpec = CommandSpec {
 };
 
 fn rewrite(ctx: &mut Context<'_>) -> CommandResult {
+    ctx.server.show_users_to_config();
     ctx.server.config.rewrite().map_err(|error| CommandError::new(error.to_string()))?;
     ctx.reply.ok();
     Ok(())

@@ -273,7 +273,7 @@ fn xautoclaim(ctx: &mut Context<'_>) -> CommandResult {
         let mut next = ids.get(looked_at).copied();
         ids.truncate(looked_at);
         for (number, &id) in ids.iter().enumerate() {
-            if claimed.len() == count {
+            if claimed.len() + deleted.len() == count {
                 next = Some(ids[number]);
                 break;
             }
@@ -344,8 +344,13 @@ mod tests {
             "*3\r\n$3\r\n2-0\r\n*1\r\n$3\r\n1-0\r\n*0\r\n"
         );
         assert_eq!(
+            client.say("XAUTOCLAIM s g two 0 2-0 COUNT 1 JUSTID"),
+            "*3\r\n$3\r\n3-0\r\n*0\r\n*1\r\n$3\r\n2-0\r\n",
+            "what is deleted counts"
+        );
+        assert_eq!(
             client.say("XAUTOCLAIM s g two 0 2-0 JUSTID"),
-            "*3\r\n$3\r\n0-0\r\n*1\r\n$3\r\n3-0\r\n*1\r\n$3\r\n2-0\r\n"
+            "*3\r\n$3\r\n0-0\r\n*1\r\n$3\r\n3-0\r\n*0\r\n"
         );
         assert_eq!(client.say("XAUTOCLAIM s g two 0 - COUNT 0"), "-ERR COUNT must be > 0\r\n");
         assert!(client.say("XAUTOCLAIM s x two 0 -").starts_with("-NOGROUP"));

@@ -2,7 +2,7 @@
 
 use ebb_collections::stream::{StreamEntry, StreamId};
 use ebb_engine::{CommandError, Reply};
-use ebb_types::number::parse_u64;
+use ebb_types::number::{IntegerText, parse_u64};
 
 fn invalid() -> CommandError {
     CommandError::new("ERR Invalid stream ID specified as stream command argument")
@@ -49,7 +49,14 @@ pub(super) fn parse_end(text: &[u8]) -> Result<StreamId, CommandError> {
 
 /// Answers an id.
 pub(super) fn reply_id(reply: &mut Reply, id: StreamId) {
-    reply.bulk(id.to_string().as_bytes());
+    let (ms, seq) = (IntegerText::from_u64(id.ms), IntegerText::from_u64(id.seq));
+    let mut text = [0; 41];
+    let mut len = 0;
+    for part in [ms.as_bytes(), b"-", seq.as_bytes()] {
+        text[len..len + part.len()].copy_from_slice(part);
+        len += part.len();
+    }
+    reply.bulk(&text[..len]);
 }
 
 /// Answers an entry: its id, and names and values.

@@ -225,7 +225,7 @@ fn group_details(reply: &mut Reply, group: &ConsumerGroup, limit: usize) {
         reply.bulk(b"active-time");
         reply.integer(consumer.active_ms);
         count(reply, "pel-count", consumer.pending.len());
-        reply.bulk(b"pel");
+        reply.bulk(b"pending");
         reply.array(consumer.pending.len().min(limit));
         for id in consumer.pending.iter().take(limit) {
             reply.array(3);

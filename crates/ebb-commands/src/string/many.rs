@@ -25,12 +25,14 @@ pub(super) static MGET: CommandSpec = CommandSpec {
 
 fn mget(ctx: &mut Context<'_>) -> CommandResult {
     ctx.reply.array(ctx.args.len() - 1);
-    for at in 1..ctx.args.len() {
-        let key = ctx.key(at);
-        let (entry, reply) = ctx.read_and_reply(&key);
-        match entry.filter(|entry| entry.value_type() == Type::String) {
-            Some(entry) => reply.string(&entry.string()),
-            None => reply.null(),
+    for first in (1..ctx.args.len()).step_by(Context::KEYS_TOGETHER) {
+        let end = (first + Context::KEYS_TOGETHER).min(ctx.args.len());
+        for key in ctx.keys_together(first..end) {
+            let (entry, reply) = ctx.read_and_reply(&key);
+            match entry.filter(|entry| entry.value_type() == Type::String) {
+                Some(entry) => reply.string(&entry.string()),
+                None => reply.null(),
+            }
         }
     }
     Ok(())
@@ -63,14 +65,17 @@ fn check_pairs(ctx: &Context<'_>) -> CommandResult {
 
 /// Sets the keys that stand at every second argument from `first` to `end`.
 fn set_pairs(ctx: &mut Context<'_>, first: usize, end: usize, deadline: Deadline) -> CommandResult {
-    for at in (first..end).step_by(2) {
-        let key = ctx.key(at);
-        if matches!(deadline, Deadline::Keep) {
-            ctx.peek(&key);
+    const ARGUMENTS: usize = Context::KEYS_TOGETHER * 2;
+    for first in (first..end).step_by(ARGUMENTS) {
+        let positions = || (first..end.min(first + ARGUMENTS)).step_by(2);
+        for (key, at) in ctx.keys_together(positions()).into_iter().zip(positions()) {
+            if matches!(deadline, Deadline::Keep) {
+                ctx.peek(&key);
+            }
+            let value = ctx.value(at + 1);
+            ctx.set_string(&key, value, deadline)?;
+            ctx.changed(&key, Event::string("set"));
         }
-        let value = ctx.value(at + 1);
-        ctx.set_string(&key, value, deadline)?;
-        ctx.changed(&key, Event::string("set"));
     }
     Ok(())
 }

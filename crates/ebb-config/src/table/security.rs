@@ -8,10 +8,10 @@ use crate::words::*;
 
 group! { after general::END;
     REQUIREPASS: Arc<str> = text("requirepass", "").sensitive();
-    ACLFILE: Arc<str> = text("aclfile", "").immutable().off("", "no access control lists");
-    ACLLOG_MAX_LEN: u64 = number("acllog-max-len", "128", 0, LONG_MAX).tunes("access control lists");
+    ACLFILE: Arc<str> = text("aclfile", "").immutable();
+    ACLLOG_MAX_LEN: u64 = number("acllog-max-len", "128", 0, LONG_MAX);
     ACL_PUBSUB_DEFAULT: AclPubsubDefault =
-        word::<AclPubsubDefault>("acl-pubsub-default", "resetchannels").tunes("access control lists");
+        word::<AclPubsubDefault>("acl-pubsub-default", "resetchannels");
     ENABLE_PROTECTED_CONFIGS: Guard = word::<Guard>("enable-protected-configs", "no").immutable();
     ENABLE_DEBUG_COMMAND: Guard = word::<Guard>("enable-debug-command", "no").immutable();
     ENABLE_MODULE_COMMAND: Guard = word::<Guard>("enable-module-command", "no").immutable().tunes("modules");

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::ScriptFlags;
+use crate::acl;
 use crate::call::{self, Call};
 use crate::context::Context;
 use crate::error::CommandError;
@@ -87,7 +88,7 @@ impl Context<'_> {
     }
 
     fn admit_from_script(
-        &self,
+        &mut self,
         command: Option<&'static Command>,
         args: &[&[u8]],
         rules: Rules,
@@ -106,6 +107,7 @@ impl Context<'_> {
         if flags.has(Flags::NOSCRIPT) && !allow_all {
             return refuse("ERR This Redis command is not allowed from script");
         }
+        acl::admit_from_script(self.server, self.session, command, args)?;
         if rules.read_only && flags.any(Flags::WRITE.and(Flags::MAY_REPLICATE)) {
             return refuse("ERR Write commands are not allowed from read-only scripts.");
         }

@@ -107,9 +107,11 @@ impl CommandSpec {
 
     /// All ACL categories of the command.
     pub fn categories(&self) -> Categories {
-        // A container's subcommands stand for it.
-        let group =
-            if self.subcommands.is_empty() { self.group.category() } else { Categories::NONE };
+        // A container's subcommands stand for it, and a command of the generic group that says
+        // which types it is for (SORT) is not one for keys of any type.
+        let is_for_types = self.group == Group::Generic && self.acl.any(Categories::LIST);
+        let implied = self.subcommands.is_empty() && !is_for_types;
+        let group = if implied { self.group.category() } else { Categories::NONE };
         let mut all = self.acl | group;
         let flag = |flag, category| if self.flags.has(flag) { category } else { Categories::NONE };
         all = all

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use ebb_collections::stream::Stream;
-use ebb_collections::{Collection, Form, HashRef, ListRef, SetRef, SortedSetRef};
+use ebb_collections::{Collection, Footprint, Form, HashRef, ListRef, SetRef, SortedSetRef};
 use ebb_heap::{ArenaId, Block, OutOfMemory};
 
 use super::{Entry, EntryMut, EntryRef, Front, HAS_DEADLINE, INT32, StringRef, Type, array};
@@ -32,6 +32,18 @@ pub enum ValueRef<'a> {
     Packed(Form, &'a [u8]),
     /// A large collection.
     Grown(&'a Collection),
+}
+
+/// All that the database counts of a collection, found in one look.
+pub(crate) struct Summary {
+    pub(crate) kind: Type,
+    pub(crate) footprint: Footprint,
+    /// Has no elements; only while it is being changed.
+    pub(crate) is_empty: bool,
+    /// Is a hash with fields that have a deadline.
+    pub(crate) is_expiring: bool,
+    /// When the next of them expires.
+    pub(crate) next_field: Option<i64>,
 }
 
 fn packed_kind(form: Form) -> u8 {
@@ -65,6 +77,12 @@ fn type_of_kind(kind: u8) -> Option<Type> {
     kind.checked_sub(GROWN).and_then(|at| Type::ALL.get(usize::from(at)).copied())
 }
 
+/// Bytes of a grown collection, with those of its entry's block.
+fn grown_footprint(grown: &Collection, own: usize) -> Footprint {
+    let Footprint { data, index, outside } = grown.footprint();
+    Footprint { data: data + own, index, outside: outside + size_of::<Collection>() }
+}
+
 fn flag_of(front: &Front<'_>) -> u8 {
     if front.deadline.is_some() { HAS_DEADLINE } else { 0 }
 }
@@ -79,6 +97,7 @@ impl<'a> EntryRef<'a> {
         self.kind().checked_sub(PACKED).and_then(|at| FORMS.get(usize::from(at)).copied())
     }
 
+    #[inline]
     fn pointer(&self) -> Option<*mut Collection> {
         let is_grown = self.kind() >= GROWN;
         let read = || u64::from_le_bytes(array(&self.0.body()[self.key_range().end..]));
@@ -92,6 +111,7 @@ impl<'a> EntryRef<'a> {
     }
 
     /// Its value.
+    #[inline]
     pub fn value(&self) -> ValueRef<'a> {
         if let Some(form) = self.form() {
             return ValueRef::Packed(form, self.packed());
@@ -158,15 +178,46 @@ impl<'a> EntryRef<'a> {
         }
     }
 
-    /// Whether it is a collection without elements; only while it is being changed.
-    pub(crate) fn is_empty_collection(&self) -> bool {
+    /// What the database counts of it.
+    pub(crate) fn summary(&self) -> Summary {
+        let mut footprint = Footprint { data: self.0.bytes(), ..Footprint::default() };
+        let (mut is_expiring, mut next_field) = (false, None);
+        let (kind, is_empty) = match self.value() {
+            ValueRef::String(_) => (Type::String, false),
+            ValueRef::Packed(form, bytes) => {
+                if form == Form::ExpiringHash {
+                    is_expiring = true;
+                    next_field = HashRef::Packed(bytes, true).next_deadline();
+                }
+                let is_empty = match form {
+                    Form::IntSet => bytes.len() <= 1,
+                    _ => ebb_collections::packed::count(bytes) == 0,
+                };
+                (type_of_form(form), is_empty)
+            }
+            ValueRef::Grown(grown) => {
+                footprint = grown_footprint(grown, footprint.data);
+                if let Collection::Hash(hash) = grown {
+                    next_field = HashRef::Grown(hash).next_deadline();
+                    is_expiring = next_field.is_some();
+                }
+                // A stream stays without entries: it remembers the last id.
+                let is_empty = !matches!(grown, Collection::Stream(_)) && grown.is_empty();
+                (type_of_grown(grown), is_empty)
+            }
+        };
+        Summary { kind, footprint, is_empty, is_expiring, next_field }
+    }
+
+    /// Bytes that the entry takes: its block, and its value's blocks and tables.
+    pub fn footprint(&self) -> Footprint {
+        let own = self.0.bytes();
         match self.value() {
-            ValueRef::String(_) => false,
-            ValueRef::Packed(Form::IntSet, bytes) => bytes.len() <= 1,
-            ValueRef::Packed(_, bytes) => ebb_collections::packed::count(bytes) == 0,
-            // A stream stays without entries: it remembers the last id.
-            ValueRef::Grown(Collection::Stream(_)) => false,
-            ValueRef::Grown(grown) => grown.is_empty(),
+            ValueRef::String(StringRef::Shared(shared)) => {
+                Footprint { data: own + shared.heap_bytes(), ..Footprint::default() }
+            }
+            ValueRef::Grown(grown) => grown_footprint(grown, own),
+            _ => Footprint { data: own, ..Footprint::default() },
         }
     }
 

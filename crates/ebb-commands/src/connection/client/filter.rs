@@ -12,7 +12,7 @@ use super::list::flags_of;
 enum Test {
     Id(Vec<u64>),
     Type(Class),
-    User(String),
+    User(Vec<u8>),
     Address(String),
     LocalAddress(String),
     Ip(String),
@@ -88,7 +88,7 @@ impl Filter {
                 }
                 Test::Id(ids)
             } else {
-                Test::parse(word, value)?
+                Test::parse(ctx, word, value)?
             };
             filter.tests.push((test, wanted));
         }
@@ -111,12 +111,12 @@ fn parse_id(value: &[u8]) -> Result<u64, CommandError> {
 }
 
 impl Test {
-    fn parse(word: &[u8], value: &[u8]) -> Result<Test, CommandError> {
+    fn parse(ctx: &Context<'_>, word: &[u8], value: &[u8]) -> Result<Test, CommandError> {
         let seconds =
             |what: &'static str| parse_i64(value).filter(|&age| age > 0).ok_or_else(invalid(what));
         Ok(match word {
             b"TYPE" => Test::Type(parse_class(value)?),
-            b"USER" if value == b"default" => Test::User(text(value)),
+            b"USER" if ctx.server.acl.user(value).is_some() => Test::User(value.to_vec()),
             b"USER" => {
                 let user = text(value);
                 return Err(CommandError::new(format!("ERR No such user '{user}'")));
@@ -146,7 +146,7 @@ impl Test {
                 true => *class == Class::Pubsub,
                 false => *class == Class::Normal,
             },
-            Test::User(user) => names().user == *user,
+            Test::User(user) => *names().user == user[..],
             Test::Address(address) => client.address == *address,
             Test::LocalAddress(address) => client.local_address == *address,
             Test::Ip(ip) => client.address.rsplit_once(':').is_some_and(|(host, _)| host == ip),

@@ -89,6 +89,10 @@ fn list(ctx: &mut Context<'_>) -> CommandResult {
     let mut text = String::new();
     for client in ctx.server.clients.all() {
         let is_me = client.id == ctx.session.id();
+        // Who is to be closed is gone for others, even if its worker has not come to it yet.
+        if client.is_killed() && !is_me {
+            continue;
+        }
         if filter.passes(&client, ctx.now_ms) && !(is_me && filter.skip_me) {
             describe(ctx.server, &client, &mut text);
         }
@@ -229,7 +233,7 @@ pub fn describe(server: &Server, client: &Client, text: &mut String) {
         count(&figures.shard_channels),
         figures.multi.load(Ordering::Relaxed),
         count(&figures.output_chunks),
-        names.user,
+        String::from_utf8_lossy(&names.user),
         figures.protocol.load(Ordering::Relaxed),
         names.lib_name,
         names.lib_version,

@@ -79,6 +79,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
         min: 0,
         max: 0,
         run: |ctx| {
+            ctx.server.show_users_to_config();
             let done = ctx.server.config.rewrite_all();
             done.map_err(|error| CommandError::new(error.to_string()))?;
             ctx.reply.ok();
@@ -165,6 +166,22 @@ const SUBCOMMANDS: &[Subcommand] = &[
         min: 1,
         max: 1,
         run: protocol::sample,
+    },
+    Subcommand {
+        name: "QUICKLIST-PACKED-THRESHOLD",
+        syntax: "<size>",
+        summary: "Elements of a list from this size on have a chunk of their own; 0: from 1 GB.",
+        min: 1,
+        max: 1,
+        run: |ctx| {
+            let size = std::str::from_utf8(ctx.arg(2)).ok().and_then(ebb_config::parse_memory);
+            let size = size.filter(|&size| size <= u32::MAX.into()).ok_or(CommandError::new(
+                "ERR argument must be a memory value bigger than 1 and smaller than 4gb",
+            ))?;
+            ebb_collections::set_lone_bytes(size as usize);
+            ctx.reply.ok();
+            Ok(())
+        },
     },
     Subcommand {
         name: "SET-ACTIVE-EXPIRE",

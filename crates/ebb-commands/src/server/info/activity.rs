@@ -90,6 +90,10 @@ pub(super) fn stats(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("total_reads_processed", read(&counters.reads));
     text.field("total_writes_processed", read(&counters.writes));
     text.field("acl_access_denied_auth", read(&counters.acl_access_denied_auth));
+    text.field("acl_access_denied_cmd", read(&counters.acl_access_denied_cmd));
+    text.field("acl_access_denied_key", read(&counters.acl_access_denied_key));
+    text.field("acl_access_denied_channel", read(&counters.acl_access_denied_channel));
+    text.field("acl_access_denied_db", read(&counters.acl_access_denied_db));
     let too_long = read(&counters.query_buffer_limit_disconnections);
     text.field("client_query_buffer_limit_disconnections", too_long);
     let too_much = read(&counters.output_buffer_limit_disconnections);
