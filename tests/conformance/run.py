@@ -156,7 +156,7 @@ def run_file(copy, number, name, left_out):
         if kind == "[ok":
             result.passed.append(re.sub(r" \(\d+ ms\)$", "", rest))
         elif kind in ("[err", "[exception"):
-            test = re.sub(r" in tests/unit/\S+\.tcl$", "", rest)
+            test = re.sub(r" in tests/\S+\.tcl$", "", rest)
             result.failed.setdefault(test, " ".join(lines[at + 1:at + 3])[:400])
         elif kind in ("[ignore", "[skip"):
             if rest not in left_out:

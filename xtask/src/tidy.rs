@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["ebb-table", "ebb-resp", "ebb-config"],
     &["ebb-collections"],
     &["ebb-keyspace"],
+    &["ebb-persist"],
     &["ebb-engine"],
     &["ebb-script"],
     &["ebb-commands"],

@@ -17,7 +17,6 @@ mod help;
 pub mod hyperloglog;
 pub mod list;
 mod numkeys;
-mod payload;
 pub mod pubsub;
 mod random_count;
 pub mod scripting;

@@ -59,8 +59,13 @@ impl Client {
         Client { server, session: Session::new(client, true), executor: Executor::new(server, 0) }
     }
 
-    /// Runs a command and returns the encoded reply.
+    /// Runs a command and returns the encoded reply as text.
     pub(crate) fn run<A: AsRef<[u8]>>(&mut self, args: &[A]) -> String {
+        String::from_utf8_lossy(&self.run_raw(args)).into_owned()
+    }
+
+    /// Runs a command and returns the encoded reply.
+    pub(crate) fn run_raw<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Vec<u8> {
         let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
         let bytes = args.iter().map(|arg| arg.len()).sum();
         let requests = [Request { first: 0, count: args.len(), bytes, end: bytes }];
@@ -81,7 +86,7 @@ impl Client {
             at = *offset;
         }
         whole.extend_from_slice(&bytes[at..]);
-        String::from_utf8_lossy(&whole).into_owned()
+        whole
     }
 
     /// What others have sent it.

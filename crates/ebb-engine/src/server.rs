@@ -205,6 +205,8 @@ pub struct Server {
     pub startup_memory: AtomicUsize,
     /// Whether keys are deleted when their time comes without an access (DEBUG).
     pub active_expire: AtomicBool,
+    /// Whether RESTORE takes payloads with wrong checksums (DEBUG).
+    pub skip_checksums: AtomicBool,
     /// Changes since the data was last saved.
     pub dirty: AtomicU64,
     /// Seconds since 1970, 24 bits: the clock of LRU.
@@ -281,6 +283,7 @@ impl Server {
             latency: LatencyMonitor::default(),
             allocator: AllocatorFigures::default(),
             active_expire: AtomicBool::new(true),
+            skip_checksums: AtomicBool::new(false),
             dirty: AtomicU64::new(0),
             lru_clock: AtomicU32::new(0),
             rates: Rates::default(),

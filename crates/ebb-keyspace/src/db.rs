@@ -313,6 +313,7 @@ impl Db {
     /// replaced.
     pub fn insert(&mut self, key: &Key<'_>, entry: Entry) -> Result<(), OutOfMemory> {
         debug_assert_eq!(entry.as_ref().key(), key.bytes());
+        self.file(key.hash(), None, entry.as_ref().next_field_deadline());
         match self.entries.find(key) {
             Some(found) => {
                 let (old, new) = (self.entries.get(found).deadline(), entry.as_ref().deadline());

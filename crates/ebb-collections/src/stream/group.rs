@@ -1,6 +1,7 @@
 //! Consumer groups: how far a group has read, and what its consumers have not acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::StreamId;
 
@@ -19,14 +20,14 @@ pub struct Group {
     pub entries_read: Option<u64>,
     /// Delivered and not acknowledged.
     pending: BTreeMap<StreamId, Pending>,
-    consumers: BTreeMap<Vec<u8>, Consumer>,
+    consumers: BTreeMap<Arc<[u8]>, Consumer>,
 }
 
 /// An entry that was delivered and not acknowledged.
 #[derive(Debug, Clone)]
 pub struct Pending {
-    /// To whom.
-    pub consumer: Vec<u8>,
+    /// To whom; the consumer's own name, not a copy.
+    pub consumer: Arc<[u8]>,
     /// When, last: milliseconds since 1970.
     pub delivered_ms: i64,
     /// How often.
@@ -56,14 +57,14 @@ impl Group {
     }
 
     /// Its consumers, by name.
-    pub fn consumers(&self) -> &BTreeMap<Vec<u8>, Consumer> {
+    pub fn consumers(&self) -> &BTreeMap<Arc<[u8]>, Consumer> {
         &self.consumers
     }
 
     /// A consumer, made if it is not there; and whether it was made.
     pub fn consumer(&mut self, name: &[u8], now_ms: i64) -> (&mut Consumer, bool) {
         let is_new = !self.consumers.contains_key(name);
-        let consumer = self.consumers.entry(name.to_vec()).or_insert_with(|| Consumer {
+        let consumer = self.consumers.entry(name.into()).or_insert_with(|| Consumer {
             seen_ms: now_ms,
             active_ms: -1,
             pending: BTreeSet::new(),
@@ -80,9 +81,11 @@ impl Group {
 
     /// Gives an entry to a consumer, who exists; whoever had it has it no more.
     pub fn assign(&mut self, id: StreamId, consumer: &[u8], delivered_ms: i64, deliveries: u64) {
-        let pending = Pending { consumer: consumer.to_vec(), delivered_ms, deliveries };
+        let known = self.consumers.get_key_value(consumer).map(|(name, _)| name.clone());
+        let name = known.unwrap_or_else(|| consumer.into());
+        let pending = Pending { consumer: name, delivered_ms, deliveries };
         let old = self.pending.insert(id, pending);
-        if let Some(old) = old.filter(|old| old.consumer != consumer)
+        if let Some(old) = old.filter(|old| *old.consumer != *consumer)
             && let Some(owner) = self.consumers.get_mut(&old.consumer)
         {
             owner.pending.remove(&id);

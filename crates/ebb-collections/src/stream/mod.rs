@@ -147,13 +147,7 @@ impl Stream {
                 result?;
             }
             None => {
-                if let Some(mut full) = self.nodes.last_entry() {
-                    let full = full.get_mut();
-                    self.bytes -= full.bytes();
-                    let result = full.trim_room();
-                    self.bytes += full.bytes();
-                    result?;
-                }
+                self.end_node()?;
                 let node = Node::new(self.arenas.data, id, fields)?;
                 self.bytes += node.bytes();
                 self.nodes.insert(id, node);
@@ -163,6 +157,25 @@ impl Stream {
         self.entries_added += 1;
         self.last_id = id;
         Ok(())
+    }
+
+    /// Begins a node whose entries share some names. The entry with this id must follow at once.
+    pub fn begin_node(&mut self, id: StreamId, names: &[&[u8]]) -> Result<(), OutOfMemory> {
+        self.end_node()?;
+        let node = Node::empty(self.arenas.data, id, names.iter().copied())?;
+        self.bytes += node.bytes();
+        self.nodes.insert(id, node);
+        Ok(())
+    }
+
+    /// Gives back what the last node has set aside for more entries.
+    fn end_node(&mut self) -> Result<(), OutOfMemory> {
+        let Some(mut last) = self.nodes.last_entry() else { return Ok(()) };
+        let last = last.get_mut();
+        self.bytes -= last.bytes();
+        let result = last.trim_room();
+        self.bytes += last.bytes();
+        result
     }
 
     /// Where the node that may hold an id is.

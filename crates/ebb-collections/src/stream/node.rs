@@ -85,14 +85,23 @@ fn names(body: &[u8]) -> (impl Iterator<Item = &[u8]> + Clone, usize) {
 impl Node {
     /// A node that begins with an entry.
     pub(super) fn new(arena: ArenaId, id: StreamId, fields: &[&[u8]]) -> Result<Node, OutOfMemory> {
-        let mut bytes = Vec::new();
-        write_number(&mut bytes, fields.len() as u64 / 2);
-        fields.chunks_exact(2).for_each(|pair| write_item(&mut bytes, pair[0]));
-        let block = Block::allocate(arena, bytes.len(), KIND_NODE)?;
-        let mut node = Node { block, used: bytes.len() as u32, entries: 0, live: 0, first: id };
-        node.block.body_mut()[..bytes.len()].copy_from_slice(&bytes);
+        let mut node = Node::empty(arena, id, fields.chunks_exact(2).map(|pair| pair[0]))?;
         node.append(id, fields, NodeLimits { bytes: 0, entries: 0 })?;
         Ok(node)
+    }
+
+    /// A node for entries from an id on that share some names.
+    pub(super) fn empty<'n>(
+        arena: ArenaId,
+        id: StreamId,
+        names: impl ExactSizeIterator<Item = &'n [u8]>,
+    ) -> Result<Node, OutOfMemory> {
+        let mut bytes = Vec::new();
+        write_number(&mut bytes, names.len() as u64);
+        names.for_each(|name| write_item(&mut bytes, name));
+        let mut block = Block::allocate(arena, bytes.len(), KIND_NODE)?;
+        block.body_mut()[..bytes.len()].copy_from_slice(&bytes);
+        Ok(Node { block, used: bytes.len() as u32, entries: 0, live: 0, first: id })
     }
 
     fn body(&self) -> &[u8] {

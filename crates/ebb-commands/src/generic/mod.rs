@@ -4,6 +4,7 @@ use ebb_engine::{CommandError, CommandSpec, Context};
 
 mod copy;
 mod del;
+mod dump;
 mod exists;
 mod expire;
 mod flush;
@@ -20,6 +21,8 @@ pub const COMMANDS: &[&CommandSpec] = &[
     &copy::MOVE,
     &del::DEL,
     &del::UNLINK,
+    &dump::DUMP,
+    &dump::RESTORE,
     &exists::EXISTS,
     &exists::TOUCH,
     &exists::TYPE,

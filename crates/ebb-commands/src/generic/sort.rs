@@ -231,6 +231,12 @@ struct Weighed {
     text: Option<Vec<u8>>,
 }
 
+/// A weight as C's `strtod` reads it: blanks may come first, and nothing is 0.
+fn weight(text: &[u8]) -> Option<f64> {
+    let text = text.trim_ascii_start();
+    if text.is_empty() { Some(0.0) } else { parse_f64(text).filter(|number| !number.is_nan()) }
+}
+
 fn sort(
     ctx: &mut Context<'_>,
     all: Vec<Vec<u8>>,
@@ -248,7 +254,7 @@ fn sort(
                 Some(by) => by.as_deref(),
             };
             if let Some(text) = text {
-                one.number = parse_f64(text).ok_or(CommandError::new(
+                one.number = weight(text).ok_or(CommandError::new(
                     "ERR One or more scores can't be converted into double",
                 ))?;
             }

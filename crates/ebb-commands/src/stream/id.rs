@@ -4,6 +4,15 @@ use ebb_collections::stream::{StreamEntry, StreamId};
 use ebb_engine::{CommandError, Reply};
 use ebb_types::number::{IntegerText, parse_u64};
 
+/// A number as C's `strtoull` reads it: blanks, a `+` and zeros may come first.
+fn number(text: &[u8]) -> Option<u64> {
+    let text = text.trim_ascii_start();
+    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
+    let significant = &digits[zeros.min(digits.len().saturating_sub(1))..];
+    parse_u64(significant)
+}
+
 fn invalid() -> CommandError {
     CommandError::new("ERR Invalid stream ID specified as stream command argument")
 }
@@ -11,10 +20,10 @@ fn invalid() -> CommandError {
 /// `ms` or `ms-seq`; a missing number is `missing`.
 pub(super) fn parse(text: &[u8], missing: u64) -> Result<StreamId, CommandError> {
     let (ms, seq) = match text.iter().position(|&byte| byte == b'-') {
-        Some(at) => (&text[..at], parse_u64(&text[at + 1..]).ok_or_else(invalid)?),
+        Some(at) => (&text[..at], number(&text[at + 1..]).ok_or_else(invalid)?),
         None => (text, missing),
     };
-    let ms = parse_u64(ms).ok_or_else(invalid)?;
+    let ms = number(ms).ok_or_else(invalid)?;
     Ok(StreamId { ms, seq })
 }
 
@@ -85,6 +94,7 @@ mod tests {
         let id = |ms, seq| StreamId { ms, seq };
         assert_eq!(parse(b"5-3", 0), Ok(id(5, 3)));
         assert_eq!(parse(b"5", 7), Ok(id(5, 7)));
+        assert_eq!(parse(b" +05-003", 0), Ok(id(5, 3)));
         for text in ["", "-", "+", "5-", "-5", "5-x", "5-3-1", "a", "18446744073709551616"] {
             assert!(parse(text.as_bytes(), 0).is_err(), "{text}");
         }

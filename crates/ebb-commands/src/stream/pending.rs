@@ -85,7 +85,7 @@ fn xpending(ctx: &mut Context<'_>) -> CommandResult {
         idle_min_ms = ctx.int(4)?;
         at = 5;
     }
-    if ctx.args.len() < at + 3 || ctx.args.len() > at + 4 {
+    if ctx.args.len() < at + 3 || ctx.args.len() > 9 {
         return Err(CommandError::Syntax);
     }
     let count = ctx.int(at + 2)?.max(0) as usize;
@@ -103,7 +103,7 @@ fn xpending(ctx: &mut Context<'_>) -> CommandResult {
             break;
         }
         let idle_ms = (now_ms - pending.delivered_ms).max(0);
-        if consumer.is_none_or(|name| name == pending.consumer) && idle_ms >= idle_min_ms {
+        if consumer.is_none_or(|name| *name == *pending.consumer) && idle_ms >= idle_min_ms {
             found.push((id, pending, idle_ms));
         }
     }

@@ -3,11 +3,11 @@
 //! Each library is the opcode of functions and its source as a string; then come the version
 //! of the RDB format in two bytes, and a CRC-64 of it all.
 
+use ebb_config::id;
 use ebb_engine::scripting::Library;
 use ebb_engine::{Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group};
+use ebb_persist::rdb::{self, Reader, Writer};
 use ebb_script::load_library;
-
-use crate::payload::{self, Reader};
 
 /// The opcode of a library.
 const FUNCTION: u8 = 245;
@@ -49,12 +49,13 @@ pub(super) const RESTORE: CommandSpec = CommandSpec {
 };
 
 fn dump(ctx: &mut Context<'_>) -> CommandResult {
-    let mut out = Vec::new();
+    let mut writer = Writer::new(ctx.server.config.get(id::RDBCOMPRESSION));
     for library in ctx.server.scripting.libraries.lock().all() {
-        out.push(FUNCTION);
-        payload::write_string(&mut out, &library.source);
+        writer.byte(FUNCTION);
+        writer.string(&library.source);
     }
-    payload::seal(&mut out);
+    let mut out = writer.into_bytes();
+    rdb::seal(&mut out, rdb::VERSION);
     ctx.reply.bulk(&out);
     Ok(())
 }
@@ -80,10 +81,10 @@ fn restore(ctx: &mut Context<'_>) -> CommandResult {
             return Err(CommandError::new(text));
         }
     };
-    let Some(body) = payload::open(ctx.arg(2)) else {
+    let Some(sealed) = rdb::open(ctx.arg(2)) else {
         return Err(CommandError::new("ERR DUMP payload version or checksum are wrong"));
     };
-    let loaded = read(ctx, body)?;
+    let loaded = read(ctx, sealed.body)?;
     let mut libraries = ctx.server.scripting.libraries.lock();
     // All are added, or none.
     let mut next = if policy == Policy::Flush { libraries.emptied() } else { libraries.clone() };
@@ -105,12 +106,12 @@ fn restore(ctx: &mut Context<'_>) -> CommandResult {
 fn read(ctx: &Context<'_>, body: &[u8]) -> Result<Vec<Library>, CommandError> {
     let mut reader = Reader::new(body);
     let mut loaded = Vec::new();
-    while let Some(kind) = reader.byte() {
+    while let Ok(kind) = reader.byte() {
         if kind != FUNCTION {
             return Err(CommandError::new("ERR given type is not a function"));
         }
         let source = reader.string();
-        let source = source.ok_or_else(|| CommandError::new("ERR Failed loading library data"))?;
+        let source = source.map_err(|_| CommandError::new("ERR Failed loading library data"))?;
         loaded.push(load_library(ctx, &source)?);
     }
     Ok(loaded)
@@ -119,13 +120,16 @@ fn read(ctx: &Context<'_>, body: &[u8]) -> Result<Vec<Library>, CommandError> {
 #[cfg(test)]
 mod tests {
     use ebb_engine::scripting::Library;
+    use ebb_persist::rdb::{self, Writer};
 
     use crate::testing::Client;
 
     fn sealed(source: &str) -> Vec<u8> {
-        let mut out = vec![super::FUNCTION];
-        crate::payload::write_string(&mut out, source.as_bytes());
-        crate::payload::seal(&mut out);
+        let mut writer = Writer::new(true);
+        writer.byte(super::FUNCTION);
+        writer.string(source.as_bytes());
+        let mut out = writer.into_bytes();
+        rdb::seal(&mut out, rdb::VERSION);
         out
     }
 

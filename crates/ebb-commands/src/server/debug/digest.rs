@@ -1,6 +1,7 @@
 //! Digests of data, comparable with those that Redis computes: SHA-1 over every part, parts
 //! whose order does not matter combined with exclusive or.
 
+use ebb_collections::stream::StreamId;
 use ebb_engine::{CommandResult, Context};
 use ebb_keyspace::{EntryRef, Type, ValueRef};
 use ebb_types::float::format_g17;
@@ -32,12 +33,13 @@ impl Digest {
 
     /// Adds a value: its type, its contents, and that it expires.
     fn mix_value(&mut self, entry: &EntryRef<'_>) {
-        const TYPES: [(Type, u32); 5] = [
+        const TYPES: [(Type, u32); 6] = [
             (Type::String, 0),
             (Type::List, 1),
             (Type::Set, 2),
             (Type::SortedSet, 3),
             (Type::Hash, 4),
+            (Type::Stream, 6),
         ];
         let number = TYPES.iter().find(|(kind, _)| *kind == entry.value_type());
         self.mix(&number.map_or(0, |(_, number)| *number).to_be_bytes());
@@ -68,6 +70,16 @@ impl Digest {
         }
         if let Some(hash) = entry.hash() {
             hash.for_each(|field| self.combine_pair(field.name, field.value));
+        }
+        if let Some(stream) = entry.stream() {
+            stream.walk(StreamId::MIN, StreamId::MAX, |entry| {
+                self.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+                for (name, value) in entry.fields {
+                    self.mix(name);
+                    self.mix(value);
+                }
+                true
+            });
         }
     }
 

@@ -1,20 +1,21 @@
 //! DEBUG OBJECT, HTSTATS, HTSTATS-KEY and STRUCTSIZE: how things are kept.
 
+use ebb_config::id;
 use ebb_engine::{CommandError, CommandResult, Context, Session};
 use ebb_keyspace::{Db, Shard, StringRef, ValueRef};
+use ebb_persist::rdb;
 
 /// DEBUG OBJECT.
 pub(super) fn object(ctx: &mut Context<'_>) -> CommandResult {
     let key = ctx.key(2);
     let now_s = (ctx.now_ms / 1000) as u32;
+    let compress = ctx.server.config.get(id::RDBCOMPRESSION);
     let Some(entry) = ctx.peek(&key) else { return Err(CommandError::NoSuchKey) };
-    let (references, length) = match entry.value() {
-        ValueRef::String(string) => match &string {
-            StringRef::Shared(shared) => (shared.reference_count(), string.len() + 1),
-            StringRef::Int(_) | StringRef::Bytes(_) => (1, string.len() + 1),
-        },
-        _ => (1, entry.footprint().data),
+    let references = match entry.value() {
+        ValueRef::String(StringRef::Shared(shared)) => shared.reference_count(),
+        _ => 1,
     };
+    let length = rdb::value_len(&entry, compress);
     let text = format!(
         "Value at:{:#x} refcount:{references} encoding:{} serializedlength:{} lru:{} \
          lru_seconds_idle:{}",

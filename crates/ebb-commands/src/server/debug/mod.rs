@@ -210,6 +210,19 @@ const SUBCOMMANDS: &[Subcommand] = &[
         },
     },
     Subcommand {
+        name: "SET-SKIP-CHECKSUM-VALIDATION",
+        syntax: "<0|1>",
+        summary: "Whether RESTORE takes payloads with wrong checksums.",
+        min: 1,
+        max: 1,
+        run: |ctx| {
+            let on = ctx.int(2)? != 0;
+            ctx.server.skip_checksums.store(on, std::sync::atomic::Ordering::Relaxed);
+            ctx.reply.ok();
+            Ok(())
+        },
+    },
+    Subcommand {
         name: "SLEEP",
         syntax: "<seconds>",
         summary: "Holds all shards for so long.",
