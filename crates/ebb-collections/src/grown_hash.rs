@@ -9,7 +9,7 @@ use rand::Rng;
 use crate::collection::Footprint;
 use crate::grown_set::footprint_of;
 use crate::hash::Field;
-use crate::item::{Element, field, field_of, set_deadline, set_value};
+use crate::item::{Element, duplicate, field, field_of, set_deadline, set_value};
 use crate::slot::Arenas;
 
 /// A large hash.
@@ -151,7 +151,7 @@ impl GrownHash {
         let mut result = Ok(());
         self.fields.for_each(|block| {
             if result.is_ok() {
-                result = block.duplicate().and_then(|block| copy.fields.insert(block)).map(drop);
+                result = duplicate(&block).and_then(|block| copy.fields.insert(block)).map(drop);
             }
         });
         copy.due = self.due.clone();
@@ -167,6 +167,6 @@ impl GrownHash {
         &mut self,
         should: impl FnMut(&Block) -> bool,
     ) -> Result<(), OutOfMemory> {
-        self.fields.relocate(should, |_, _| {})
+        self.fields.relocate(should, duplicate, |_, _| {})
     }
 }

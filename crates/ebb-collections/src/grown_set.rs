@@ -5,7 +5,7 @@ use ebb_table::{BlockDrain, Blocks};
 use rand::Rng;
 
 use crate::collection::Footprint;
-use crate::item::{Element, member, member_of};
+use crate::item::{Element, duplicate, member, member_of};
 use crate::slot::Arenas;
 
 /// A large set.
@@ -68,7 +68,7 @@ impl GrownSet {
         let mut result = Ok(());
         self.members.for_each(|block| {
             if result.is_ok() {
-                result = block.duplicate().and_then(|block| copy.members.insert(block)).map(drop);
+                result = duplicate(&block).and_then(|block| copy.members.insert(block)).map(drop);
             }
         });
         result.map(|()| copy)
@@ -83,7 +83,7 @@ impl GrownSet {
         &mut self,
         should: impl FnMut(&Block) -> bool,
     ) -> Result<(), OutOfMemory> {
-        self.members.relocate(should, |_, _| {})
+        self.members.relocate(should, duplicate, |_, _| {})
     }
 }
 

@@ -9,7 +9,7 @@ use rand::Rng;
 
 use crate::collection::Footprint;
 use crate::grown_set::footprint_of;
-use crate::item::{Element, scored, scored_member_of, set_score};
+use crate::item::{Element, duplicate, scored, scored_member_of, set_score};
 use crate::rank_tree::{RankTree, Ranked};
 use crate::slot::Arenas;
 use crate::sorted_set::is_before;
@@ -200,7 +200,7 @@ impl GrownSortedSet {
     ) -> Result<(), OutOfMemory> {
         self.order.relocate(&mut should)?;
         let order = &mut self.order;
-        self.members.relocate(should, |block, old| {
+        self.members.relocate(should, duplicate, |block, old| {
             let moved = Element::from(block);
             let at = order.partition_point(|name, known| match known {
                 Some(known) if known != moved.score() => known < moved.score(),

@@ -144,6 +144,13 @@ pub(crate) fn field_of(block: &Block) -> &[u8] {
     Element::from(block).field()
 }
 
+/// A copy of an element. Its block may be a little larger than the one it was copied from, as any
+/// block of more than 1 KiB: so what it holds is copied, not the block.
+pub(crate) fn duplicate(block: &Block) -> Result<Block, OutOfMemory> {
+    let element = Element::from(block);
+    build(block.arena(), element.kind & !SLACK, &[&element.body[..element.end()]])
+}
+
 /// A member of a set.
 pub(crate) fn member(arena: ArenaId, member: &[u8]) -> Result<Block, OutOfMemory> {
     build(arena, MEMBER, &[member])

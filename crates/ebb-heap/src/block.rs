@@ -170,14 +170,6 @@ impl Block {
         space.segment(space.segment_of(self.address())).state() == State::Evacuating
     }
 
-    /// A copy of the block in its arena.
-    pub fn duplicate(&self) -> Result<Block, OutOfMemory> {
-        let len = self.bytes() - HEADER;
-        let mut copy = Block::allocate(self.arena(), len, self.kind())?;
-        copy.body_mut()[..len].copy_from_slice(self.body());
-        Ok(copy)
-    }
-
     /// Moves the block: same bytes, another address in the same arena. The old place is
     /// freed. Large blocks have pages of their own and stay.
     pub fn relocate(&mut self) -> Result<bool, OutOfMemory> {

@@ -143,11 +143,12 @@ impl Blocks {
         self.table.sample(random).map(view)
     }
 
-    /// Moves the blocks for which `should` holds, and tells `moved` of each: the block in its
+    /// Moves the blocks for which `should` holds to where `copy` puts them, and tells `moved` of each: the block in its
     /// new place, and its former name.
     pub fn relocate(
         &mut self,
         mut should: impl FnMut(&Block) -> bool,
+        copy: fn(&Block) -> Result<Block, OutOfMemory>,
         mut moved: impl FnMut(&Block, Compact),
     ) -> Result<(), OutOfMemory> {
         let mut names = Vec::new();
@@ -162,7 +163,7 @@ impl Blocks {
             else {
                 continue;
             };
-            let copy = old.duplicate()?;
+            let copy = copy(&old)?;
             let new = copy.compact();
             drop(self.replace(found, copy));
             moved(&view(new), name);
