@@ -35,6 +35,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "crates/ebb-keyspace/src/entries.rs",
     "crates/ebb-keyspace/src/entry.rs",
     "crates/ebb-keyspace/src/entry/collection.rs",
+    "crates/ebb-keyspace/src/entry/relocate.rs",
     "crates/ebb-server/src/io/",
     "crates/ebb/src/allocator.rs",
 ];

@@ -78,8 +78,14 @@ impl Collection {
         each!(self, grown => grown.free_step())
     }
 
-    /// Moves the blocks for which `should` holds.
-    pub fn relocate(&mut self, should: impl FnMut(&Block) -> bool) -> Result<(), OutOfMemory> {
-        each!(self, grown => grown.relocate(should))
+    /// Moves some blocks, those for which `should` holds among the next few from `position`
+    /// on, in some 100 us at most. Answers the position to go on from, 0 at the end: whatever
+    /// is there from the first call to the last and lies in its place is visited.
+    pub fn relocate(
+        &mut self,
+        position: u128,
+        should: impl Fn(&Block) -> bool,
+    ) -> Result<u128, OutOfMemory> {
+        each!(self, grown => grown.relocate(position, should))
     }
 }

@@ -165,8 +165,10 @@ impl GrownHash {
 
     pub(crate) fn relocate(
         &mut self,
-        should: impl FnMut(&Block) -> bool,
-    ) -> Result<(), OutOfMemory> {
-        self.fields.relocate(should, duplicate, |_, _| {})
+        position: u128,
+        should: impl Fn(&Block) -> bool,
+    ) -> Result<u128, OutOfMemory> {
+        let next = self.fields.relocate(position as u64, should, |_, _| {})?;
+        Ok(next.into())
     }
 }

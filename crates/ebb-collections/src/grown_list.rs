@@ -11,6 +11,10 @@ use crate::list::Fill;
 use crate::packed::{item_before, list_item, list_item_bytes};
 use crate::slot::Arenas;
 
+/// Chunks looked at in one step of moving, and bytes moved.
+const LOOK_MAX: usize = 256;
+const MOVE_BYTES: usize = 64 * 1024;
+
 /// A large list.
 pub struct GrownList {
     arenas: Arenas,
@@ -325,14 +329,20 @@ impl GrownList {
 
     pub(crate) fn relocate(
         &mut self,
-        mut should: impl FnMut(&Block) -> bool,
-    ) -> Result<(), OutOfMemory> {
-        for at in 0..self.chunks.len() {
-            if should(self.chunks[at].block()) {
-                // The hole that it moves to may be a little larger.
-                self.with(at, |chunk| chunk.block().relocate())?;
+        position: u128,
+        should: impl Fn(&Block) -> bool,
+    ) -> Result<u128, OutOfMemory> {
+        let first = (position as usize).min(self.chunks.len());
+        let mut moved = 0;
+        for (at, chunk) in self.chunks.iter_mut().enumerate().skip(first) {
+            if at == first + LOOK_MAX || moved >= MOVE_BYTES {
+                return Ok(at as u128);
+            }
+            if should(chunk.block()) {
+                moved += chunk.bytes();
+                chunk.block().relocate()?;
             }
         }
-        Ok(())
+        Ok(0)
     }
 }

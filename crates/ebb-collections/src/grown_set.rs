@@ -81,9 +81,11 @@ impl GrownSet {
 
     pub(crate) fn relocate(
         &mut self,
-        should: impl FnMut(&Block) -> bool,
-    ) -> Result<(), OutOfMemory> {
-        self.members.relocate(should, duplicate, |_, _| {})
+        position: u128,
+        should: impl Fn(&Block) -> bool,
+    ) -> Result<u128, OutOfMemory> {
+        let next = self.members.relocate(position as u64, should, |_, _| {})?;
+        Ok(next.into())
     }
 }
 

@@ -9,10 +9,13 @@ use rand::Rng;
 
 use crate::collection::Footprint;
 use crate::grown_set::footprint_of;
-use crate::item::{Element, duplicate, scored, scored_member_of, set_score};
+use crate::item::{Element, scored, scored_member_of, set_score};
 use crate::rank_tree::{RankTree, Ranked};
 use crate::slot::Arenas;
 use crate::sorted_set::is_before;
+
+/// Where the positions of members begin, for moving; below are those of leaves.
+const MEMBERS_FROM: u128 = 1 << 64;
 
 /// A large sorted set.
 pub struct GrownSortedSet {
@@ -194,13 +197,18 @@ impl GrownSortedSet {
         self.drain.get_or_insert_with(|| members.drain()).step()
     }
 
+    /// The leaves of the order come first, by rank; then the members.
     pub(crate) fn relocate(
         &mut self,
-        mut should: impl FnMut(&Block) -> bool,
-    ) -> Result<(), OutOfMemory> {
-        self.order.relocate(&mut should)?;
+        position: u128,
+        should: impl Fn(&Block) -> bool,
+    ) -> Result<u128, OutOfMemory> {
+        if position < MEMBERS_FROM {
+            let next = self.order.relocate(position as usize, should)?;
+            return Ok(next.map_or(MEMBERS_FROM, |rank| rank as u128));
+        }
         let order = &mut self.order;
-        self.members.relocate(should, duplicate, |block, old| {
+        let next = self.members.relocate(position as u64, should, |block, old| {
             let moved = Element::from(block);
             let at = order.partition_point(|name, known| match known {
                 Some(known) if known != moved.score() => known < moved.score(),
@@ -213,6 +221,7 @@ impl GrownSortedSet {
                 }
             });
             order.rename(at, block.compact());
-        })
+        })?;
+        Ok(if next == 0 { 0 } else { MEMBERS_FROM + u128::from(next) })
     }
 }

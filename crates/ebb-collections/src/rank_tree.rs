@@ -342,12 +342,22 @@ impl RankTree {
         }
     }
 
-    /// Moves the leaves for which `should` holds.
+    /// Moves the leaves for which `should` holds among the next few from a position on; the
+    /// position after them, if there are more.
     pub(crate) fn relocate(
         &mut self,
-        should: &mut impl FnMut(&Block) -> bool,
-    ) -> Result<(), OutOfMemory> {
-        self.root.as_mut().map_or(Ok(()), |root| relocate(root, should))
+        from: usize,
+        should: impl Fn(&Block) -> bool,
+    ) -> Result<Option<usize>, OutOfMemory> {
+        const LEAVES: usize = 64;
+        let mut at = from;
+        for _ in 0..LEAVES {
+            let Some(root) = self.root.as_mut().filter(|root| at < root.count) else {
+                return Ok(None);
+            };
+            at += relocate(root, at, &should)?;
+        }
+        Ok(Some(at))
     }
 
     /// Frees some leaves; answers whether any are left.
@@ -401,11 +411,23 @@ fn walk_back(child: &Child, before: usize, visit: &mut impl FnMut(Compact) -> bo
     }
 }
 
-fn relocate(child: &mut Child, should: &mut impl FnMut(&Block) -> bool) -> Result<(), OutOfMemory> {
+/// Moves the leaf that holds a position, if it should; the names from there to its end.
+fn relocate(
+    child: &mut Child,
+    at: usize,
+    should: &impl Fn(&Block) -> bool,
+) -> Result<usize, OutOfMemory> {
     match &mut child.node {
-        Node::Leaf(leaf) if should(leaf) => leaf.relocate().map(drop),
-        Node::Leaf(_) => Ok(()),
-        Node::Inner(children) => children.iter_mut().try_for_each(|child| relocate(child, should)),
+        Node::Leaf(leaf) => {
+            if should(leaf) {
+                leaf.relocate()?;
+            }
+            Ok(child.count - at)
+        }
+        Node::Inner(children) => {
+            let (index, within) = child_of(children, at);
+            relocate(&mut children[index], within, should)
+        }
     }
 }
 

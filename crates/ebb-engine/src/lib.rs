@@ -22,6 +22,7 @@ mod call;
 pub mod clients;
 pub mod collections;
 mod context;
+pub mod defrag;
 pub mod dispatch;
 pub mod error;
 pub mod journal;

@@ -191,6 +191,8 @@ pub struct Server {
     pub logs: CommandLogs,
     /// Scripts and functions.
     pub scripting: Scripting,
+    /// What active defragmentation does.
+    pub defrag: crate::defrag::Defrag,
     /// The latency monitor.
     pub latency: LatencyMonitor,
     /// Memory outside of the heap.
@@ -280,6 +282,7 @@ impl Server {
             errors: Errors::default(),
             logs: CommandLogs::default(),
             scripting: Scripting::new(threads),
+            defrag: Default::default(),
             latency: LatencyMonitor::default(),
             allocator: AllocatorFigures::default(),
             active_expire: AtomicBool::new(true),

@@ -17,6 +17,8 @@ pub(crate) const KIND_PAD: u8 = 1;
 const KEEP_EMPTY_BYTES: usize = 64 * 1024;
 /// From this size on a larger hole is split before fresh memory is used.
 const SPLIT_EAGERLY_BYTES: usize = 1024;
+/// The largest hole: smaller than large blocks, so that the lists have a place for it.
+const GAP_MAX: usize = LARGE_BYTES / 2;
 const ARENAS_MAX: usize = 4096;
 const NONE: u64 = 0;
 
@@ -231,10 +233,9 @@ impl Inner {
             space.segment(segment).bump.store(SEGMENT_BYTES as u32, Ordering::Relaxed);
             self.holes += rest;
             self.touched += rest;
-            // A hole must be below the large size, so that the lists can hold it.
             let mut at = 0;
             while at < rest {
-                let piece = (rest - at).min(LARGE_BYTES / 2);
+                let piece = (rest - at).min(GAP_MAX);
                 self.push_hole(address.wrapping_add(at), piece);
                 at += piece;
             }
@@ -270,6 +271,25 @@ impl Inner {
         }
     }
 
+    /// Writes a block's header and counts the block.
+    fn hand_out(&mut self, space: &Space, address: *mut u8, bytes: usize, kind: u8) {
+        self.blocks += 1;
+        write_header(address, bytes, kind);
+        let live = &space.segment(space.segment_of(address)).live;
+        live.store(live.load(Ordering::Relaxed) + bytes as u32, Ordering::Relaxed);
+    }
+
+    /// A block of just `bytes`. What a hole has too much stays behind as a hole or a gap.
+    fn allocate_exact(&mut self, space: &Space, bytes: usize) -> Result<*mut u8, OutOfMemory> {
+        let (address, size) = self.allocate(space, bytes)?;
+        let rest = size - bytes;
+        if rest > 0 {
+            self.push_hole(address.wrapping_add(bytes), rest);
+            self.holes += rest;
+        }
+        Ok(address)
+    }
+
     /// Takes every hole of a segment off the lists.
     fn unlink_holes(&mut self, space: &Space, segment: u32) {
         walk(space, segment, |address, bytes, kind| {
@@ -278,6 +298,27 @@ impl Inner {
                 write_header(address, bytes, KIND_PAD);
             }
         });
+    }
+
+    /// Makes holes of the gaps in a segment, neighbours joined.
+    fn link_holes(&mut self, space: &Space, segment: u32) {
+        let mut gaps: Vec<(*mut u8, usize)> = Vec::new();
+        walk(space, segment, |address, bytes, kind| {
+            if kind != KIND_PAD {
+                return;
+            }
+            match gaps.last_mut() {
+                Some((start, len))
+                    if start.wrapping_add(*len) == address && *len + bytes <= GAP_MAX =>
+                {
+                    *len += bytes;
+                }
+                _ => gaps.push((address, bytes)),
+            }
+        });
+        for (address, bytes) in gaps {
+            self.push_hole(address, bytes);
+        }
     }
 
     /// Gives an empty segment back. Its holes are unlinked unless it was evacuating.
@@ -351,13 +392,24 @@ impl Arena {
         let (address, size) = {
             let mut inner = self.inner.lock();
             let (address, size) = inner.allocate(space, rounded(bytes))?;
-            inner.blocks += 1;
-            write_header(address, size, kind);
-            let live = &space.segment(space.segment_of(address)).live;
-            live.store(live.load(Ordering::Relaxed) + size as u32, Ordering::Relaxed);
+            inner.hand_out(space, address, size, kind);
             (address, size)
         };
         self.live.fetch_add(size, Ordering::Relaxed);
+        Ok(address)
+    }
+
+    /// A small block of just the size of another one, which is to move there.
+    pub(crate) fn allocate_twin(&self, bytes: usize, kind: u8) -> Result<*mut u8, OutOfMemory> {
+        debug_assert!(bytes < LARGE_BYTES && bytes.is_multiple_of(UNIT));
+        let space = space();
+        let address = {
+            let mut inner = self.inner.lock();
+            let address = inner.allocate_exact(space, bytes)?;
+            inner.hand_out(space, address, bytes, kind);
+            address
+        };
+        self.live.fetch_add(bytes, Ordering::Relaxed);
         Ok(address)
     }
 
@@ -473,6 +525,24 @@ impl ArenaId {
             space.segment(segment).set_state(State::Evacuating);
         }
         true
+    }
+
+    /// Opens the segments again that [`ArenaId::begin_evacuation`] has closed and that still
+    /// hold blocks; answers how many.
+    pub fn end_evacuation(self) -> usize {
+        let space = space();
+        let mut inner = arena(self.0).inner.lock();
+        let left: Vec<u32> = inner
+            .segments
+            .iter()
+            .copied()
+            .filter(|&segment| space.segment(segment).state() == State::Evacuating)
+            .collect();
+        for &segment in &left {
+            space.segment(segment).set_state(State::Blocks);
+            inner.link_holes(space, segment);
+        }
+        left.len()
     }
 
     /// Calls `visit` for every block, segment by segment, and returns the bytes in blocks

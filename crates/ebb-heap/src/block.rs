@@ -170,17 +170,25 @@ impl Block {
         space.segment(space.segment_of(self.address())).state() == State::Evacuating
     }
 
-    /// Moves the block: same bytes, another address in the same arena. The old place is
-    /// freed. Large blocks have pages of their own and stay.
+    /// Moves the block: same size, same bytes, another address in the same arena. The old
+    /// place is freed. Large blocks have pages of their own and stay.
     pub fn relocate(&mut self) -> Result<bool, OutOfMemory> {
-        if header_bytes(self.address()) == 0 {
-            return Ok(false);
-        }
-        let bytes = self.bytes();
-        let mut moved = Block::allocate(self.arena(), bytes - HEADER, self.kind())?;
-        moved.body_mut()[..bytes - HEADER].copy_from_slice(self.body());
-        *self = moved;
+        let Some(twin) = self.twin()? else { return Ok(false) };
+        *self = twin;
         Ok(true)
+    }
+
+    /// A block like this one, at another address of the same arena; none for a large block.
+    pub fn twin(&self) -> Result<Option<Block>, OutOfMemory> {
+        let bytes = header_bytes(self.address());
+        if bytes == 0 {
+            return Ok(None);
+        }
+        let address = arena(self.arena().0).allocate_twin(bytes, self.kind())?;
+        // SAFETY: the arena never hands out a null pointer.
+        let mut twin = Block(unsafe { NonNull::new_unchecked(address) });
+        twin.body_mut().copy_from_slice(self.body());
+        Ok(Some(twin))
     }
 }
 

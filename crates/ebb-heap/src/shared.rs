@@ -144,9 +144,9 @@ impl Shared {
         Shared::clone(&held)
     }
 
-    /// Whether its block lies in a segment that is being evacuated and may move now.
-    pub fn should_move(&self) -> bool {
-        self.0.should_move() && self.reference_count() == 1
+    /// Its block, to look at.
+    pub fn block(&self) -> &Block {
+        &self.0
     }
 
     /// Moves the bytes to another place in the same arena, if this is the only handle.

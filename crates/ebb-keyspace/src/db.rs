@@ -9,6 +9,7 @@ use ebb_heap::{ArenaId, OutOfMemory};
 use rand::Rng;
 
 use crate::editor::Editor;
+use crate::entry::relocate::Work;
 use crate::entry::{Entry, EntryMut, EntryRef, Rewritten, StringValue, Summary, Type, grown};
 use ebb_table::{BUCKET_BYTES, Found, SLOTS};
 
@@ -508,6 +509,30 @@ impl Db {
             self.wheel.insert(next, hash);
         }
         (gone, emptied)
+    }
+
+    /// Moves blocks of one segment of the table; see [`Work`]. The position to go on from, 0 at
+    /// the end, or nothing if the same segment is to be visited again.
+    pub fn relocate(
+        &mut self,
+        position: u64,
+        work: &mut Work<'_>,
+    ) -> Result<Option<u64>, OutOfMemory> {
+        self.entries.relocate(position, work)
+    }
+
+    /// Moves some blocks of a large collection, if it is still there; the position to go on
+    /// from, 0 at the end.
+    pub fn relocate_collection(
+        &mut self,
+        key: &Key<'_>,
+        position: u128,
+        work: &mut Work<'_>,
+    ) -> Result<u128, OutOfMemory> {
+        match self.entries.find(key) {
+            Some(found) => self.entries.get_mut(found).relocate_some(position, work),
+            None => Ok(0),
+        }
     }
 
     /// Empties the database in an instant; what it held is freed by draining the answer.

@@ -5,6 +5,7 @@ use rand::Rng;
 
 use ebb_table::{Drain, Found, Table};
 
+use crate::entry::relocate::{Work, free_husk};
 use crate::entry::{Entry, EntryMut, EntryRef};
 use crate::{Key, KeyHasher};
 
@@ -99,6 +100,39 @@ impl Entries {
 
     pub(crate) fn sample(&self, random: &mut impl Rng) -> Option<EntryRef<'_>> {
         self.table.sample(random).map(view)
+    }
+
+    /// Visits one segment of the table to move blocks: its own, and those of its entries.
+    /// Answers the position after it, 0 at the end, or nothing if bytes to move have run out
+    /// before all were visited: then the same segment is to be visited again.
+    pub(crate) fn relocate(
+        &mut self,
+        position: u64,
+        work: &mut Work<'_>,
+    ) -> Result<Option<u64>, OutOfMemory> {
+        let (mut again, mut result) = (false, Ok(()));
+        let should = work.should;
+        let next = self.table.sweep(
+            position,
+            should,
+            |_| true,
+            |name| {
+                if work.bytes_left == 0 || result.is_err() {
+                    again = true;
+                    return None;
+                }
+                // SAFETY: the table owns the entry and is borrowed mutably.
+                let moved = unsafe { EntryMut::new(name) }.relocate(work);
+                let twin = moved.unwrap_or_else(|error| {
+                    result = Err(error);
+                    None
+                })?;
+                // SAFETY: the table puts the twin in its place now.
+                unsafe { free_husk(name) };
+                Some(twin)
+            },
+        )?;
+        result.map(|()| (!again).then_some(next))
     }
 
     /// Empties the table; its entries are freed by draining the answer.

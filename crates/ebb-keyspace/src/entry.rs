@@ -16,6 +16,7 @@
 //! - the 5-byte handle of a [`Shared`], for values of [`SHARED_MIN`] and more.
 
 mod collection;
+pub(crate) mod relocate;
 mod string;
 
 pub(crate) use collection::Summary;

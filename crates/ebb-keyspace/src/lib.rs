@@ -10,6 +10,7 @@
 //! also tells the journal), I/O.
 
 pub mod db;
+pub mod defrag;
 mod editor;
 mod entries;
 pub mod entry;

@@ -2,18 +2,42 @@
 
 use std::collections::HashMap;
 
+use ebb_keyspace::defrag::{Pass, Step};
 use ebb_keyspace::{Deadline, Keyspace, StringValue, Type};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
 enum Op {
-    Set { key: u16, value: Value, deadline: Option<u16>, keep: bool },
-    Edit { key: u16, len: usize, byte: u8 },
-    Expire { key: u16, deadline: Option<u16> },
-    Remove { key: u16 },
-    Rename { from: u16, to: u16 },
-    Pass { ms: u16 },
+    Set {
+        key: u16,
+        value: Value,
+        deadline: Option<u16>,
+        keep: bool,
+    },
+    Edit {
+        key: u16,
+        len: usize,
+        byte: u8,
+    },
+    Expire {
+        key: u16,
+        deadline: Option<u16>,
+    },
+    Remove {
+        key: u16,
+    },
+    Rename {
+        from: u16,
+        to: u16,
+    },
+    Pass {
+        ms: u16,
+    },
     Flush,
+    /// Some steps of a pass that moves blocks; it begins with the first.
+    Move {
+        steps: u8,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -51,6 +75,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (key.clone(), key).prop_map(|(from, to)| Op::Rename { from, to }),
         2 => (0u16..300).prop_map(|ms| Op::Pass { ms }),
         1 => Just(Op::Flush),
+        2 => (1u8..8).prop_map(|steps| Op::Move { steps }),
     ]
 }
 
@@ -87,10 +112,36 @@ fn check(keyspace: &Keyspace, model: &Model) {
     assert_eq!(bytes, 0, "byte counters and entries differ");
 }
 
+fn end(pass: Pass) {
+    let outcome = pass.end();
+    assert!(outcome.released <= outcome.chosen, "{outcome:?}");
+}
+
+fn move_some(keyspace: &Keyspace, current: &mut Option<(Pass, usize)>, steps: u8) {
+    if current.is_none() {
+        let arenas = keyspace.arenas().iter().flat_map(|&(data, index)| [data, index]);
+        let pass = Pass::begin(arenas.collect(), keyspace.hasher(), 1 << 20, 100);
+        *current = pass.map(|mut pass| {
+            while pass.close_next() {}
+            (pass, 0)
+        });
+    }
+    for _ in 0..steps {
+        let Some((pass, shard)) = current else { return };
+        if pass.step(&mut keyspace.lock(*shard)).unwrap() == Step::ShardDone {
+            *shard += 1;
+        }
+        if *shard == keyspace.shards() {
+            current.take().into_iter().for_each(|(pass, _)| end(pass));
+        }
+    }
+}
+
 fn run(ops: Vec<Op>, shards: usize) {
     let keyspace = Keyspace::new(shards, 1);
     let mut model = Model::new();
     let mut now = 1_000_000i64;
+    let mut pass: Option<(Pass, usize)> = None;
     for op in ops {
         match op {
             Op::Set { key, value, deadline, keep } => {
@@ -176,8 +227,10 @@ fn run(ops: Vec<Op>, shards: usize) {
                 while keyspace.free_trash_step() {}
                 model.clear();
             }
+            Op::Move { steps } => move_some(&keyspace, &mut pass, steps),
         }
     }
+    pass.into_iter().for_each(|(pass, _)| end(pass));
     check(&keyspace, &model);
     for shard in 0..keyspace.shards() {
         let trash = keyspace.lock(shard).db(0).detach();

@@ -3,12 +3,14 @@
 //! - [`start`] binds the sockets, starts the threads and waits for the end.
 //! - `worker` is an event loop that owns connections; `connection` reads, runs and writes.
 //! - `maintenance` expires keys, frees what was detached, and measures.
+//! - `defrag` moves blocks out of sparse segments.
 //! - `process` is what a daemon does: pid file, signals, supervision.
 //!
 //! Absent on purpose: what commands mean.
 
 mod apply;
 mod connection;
+mod defrag;
 mod group;
 mod io;
 mod listener;

@@ -8,6 +8,7 @@ use ebb_engine::{CommandTable, Host, Server, ShutdownRequest};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::defrag::Defragmentation;
 use crate::maintenance::Maintenance;
 use crate::worker::{self, Worker};
 use crate::{apply, io, listener, logging, oom_score, process};
@@ -145,12 +146,10 @@ fn serve(server: &'static Server, listeners: Vec<listener::Listener>) -> Result<
             }
         }),
     )?;
-    let mut threads = vec![spawn(
-        "maintenance".into(),
-        Box::new(move || {
-            Maintenance::new(server).run();
-        }),
-    )?];
+    let mut threads = vec![
+        spawn("maintenance".into(), Box::new(move || Maintenance::new(server).run()))?,
+        spawn("defrag".into(), Box::new(move || Defragmentation::new(server).run()))?,
+    ];
     for (number, worker) in workers.into_iter().enumerate() {
         threads.push(spawn(format!("worker-{number}"), Box::new(move || worker.run()))?);
     }

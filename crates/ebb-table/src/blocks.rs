@@ -143,32 +143,37 @@ impl Blocks {
         self.table.sample(random).map(view)
     }
 
-    /// Moves the blocks for which `should` holds to where `copy` puts them, and tells `moved` of each: the block in its
-    /// new place, and its former name.
+    /// Visits one segment of the table from `position` on, and moves it and the blocks in it
+    /// for which `should` holds. `moved` is told of each block in its new place, and of its
+    /// former name, which is free by then. Answers the position to go on from, 0 at the end.
     pub fn relocate(
         &mut self,
-        mut should: impl FnMut(&Block) -> bool,
-        copy: fn(&Block) -> Result<Block, OutOfMemory>,
+        position: u64,
+        should: impl Fn(&Block) -> bool,
         mut moved: impl FnMut(&Block, Compact),
-    ) -> Result<(), OutOfMemory> {
-        let mut names = Vec::new();
-        self.table.for_each(|block| {
-            if should(&view(block)) {
-                names.push(block);
+    ) -> Result<u64, OutOfMemory> {
+        let mut result = Ok(());
+        let wanted = |name| should(&view(name));
+        let next = self.table.sweep(position, &should, wanted, |name| {
+            if result.is_err() {
+                return None;
             }
-        });
-        for name in names {
-            let old = view(name);
-            let Some(found) = self.table.find(hash((self.key_of)(&old)), |other| other == name)
-            else {
-                continue;
-            };
-            let copy = copy(&old)?;
-            let new = copy.compact();
-            drop(self.replace(found, copy));
-            moved(&view(new), name);
-        }
-        Ok(())
+            match view(name).twin() {
+                Ok(twin) => {
+                    let twin = twin?;
+                    let new = twin.into_compact();
+                    // SAFETY: the table gives the name up for the twin's.
+                    drop(unsafe { Block::from_compact(name) });
+                    moved(&view(new), name);
+                    Some(new)
+                }
+                Err(error) => {
+                    result = Err(error);
+                    None
+                }
+            }
+        })?;
+        result.map(|()| next)
     }
 
     /// Empties the table; the blocks are freed by draining the answer.

@@ -24,7 +24,7 @@ mod segment;
 pub use blocks::{BlockDrain, Blocks, hash};
 pub use bucket::{BUCKET_BYTES, SLOTS};
 
-use ebb_heap::{ArenaId, Compact, OutOfMemory};
+use ebb_heap::{ArenaId, Block, Compact, OutOfMemory};
 use rand::Rng;
 
 use point::Point;
@@ -419,6 +419,33 @@ impl Table {
     /// Visits every entry.
     pub fn for_each(&self, mut visit: impl FnMut(Compact)) {
         self.each_segment(|segment| segment.for_each(&mut visit));
+    }
+
+    /// Visits one segment to move blocks: its own, if `should` holds for it, and those of its
+    /// entries that are `wanted`. Where `replace` answers another handle for one, it has moved
+    /// there. Returns
+    /// the position after the segment, 0 at the end; positions have 64 bits here, so a sweep
+    /// that goes on later misses nothing but what came meanwhile.
+    pub fn sweep(
+        &mut self,
+        position: u64,
+        should: impl FnOnce(&Block) -> bool,
+        wanted: impl Fn(Compact) -> bool,
+        replace: impl FnMut(Compact) -> Option<Compact>,
+    ) -> Result<u64, OutOfMemory> {
+        if self.directory.is_empty() {
+            return Ok(0);
+        }
+        self.version = self.version.wrapping_add(1);
+        let first = self.first_row(self.row(position));
+        let rows = self.rows(first);
+        // SAFETY: `put` replaces all rows that name the segment.
+        if let Some(moved) = unsafe { self.directory[first].relocate(should) }? {
+            self.put(rows.clone(), moved);
+        }
+        self.directory[first].replace_each(wanted, replace);
+        let next = (rows.end as u128) << (64 - u32::from(self.depth));
+        Ok(u64::try_from(next).unwrap_or(0))
     }
 
     /// Empties the table; what it held is taken apart, some segments at a time, through the

@@ -202,6 +202,49 @@ impl Segment {
         }
     }
 
+    /// Calls `replace` for each entry that is `wanted`; another handle that it answers takes
+    /// the entry's place.
+    pub(crate) fn replace_each(
+        self,
+        wanted: impl Fn(Compact) -> bool,
+        mut replace: impl FnMut(Compact) -> Option<Compact>,
+    ) {
+        self.for_each(|entry| {
+            if wanted(entry) {
+                entry.prefetch();
+            }
+        });
+        for index in 0..self.buckets() {
+            let bucket = self.bucket(index);
+            for slot in bucket.occupied() {
+                let old = bucket.slot(slot);
+                if wanted(old)
+                    && let Some(entry) = replace(old)
+                {
+                    bucket.set_slot(slot, entry);
+                }
+            }
+        }
+    }
+
+    /// The same segment in another place, if its block is one that `should` move. The old
+    /// block is freed.
+    ///
+    /// # Safety
+    /// The caller puts the answer in all directory rows that name this segment.
+    pub(crate) unsafe fn relocate(
+        self,
+        should: impl FnOnce(&Block) -> bool,
+    ) -> Result<Option<Segment>, OutOfMemory> {
+        // SAFETY: the row owns the block and is borrowed mutably by the caller.
+        let mut block = std::mem::ManuallyDrop::new(unsafe { Block::from_compact(self.compact()) });
+        if !should(&block) || !block.relocate()? {
+            return Ok(None);
+        }
+        debug_assert!(block.as_ptr().addr().is_multiple_of(BUCKET_BYTES));
+        Ok(Some(Segment(self.0 & !((1 << 40) - 1) | block.compact().units())))
+    }
+
     /// Entries with their points. Each costs a look at the entry, so all entries are
     /// asked for before the first is looked at.
     pub(crate) fn collect(

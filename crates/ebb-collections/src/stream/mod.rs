@@ -402,17 +402,24 @@ impl Stream {
         true
     }
 
+    /// Positions are ids: the milliseconds above, the sequence number below.
     pub(crate) fn relocate(
         &mut self,
-        mut should: impl FnMut(&Block) -> bool,
-    ) -> Result<(), OutOfMemory> {
-        for node in self.nodes.values_mut() {
-            self.bytes -= node.bytes();
-            let result = node.relocate(&mut should);
-            self.bytes += node.bytes();
-            result?;
+        position: u128,
+        should: impl Fn(&Block) -> bool,
+    ) -> Result<u128, OutOfMemory> {
+        const LOOK_MAX: usize = 256;
+        const MOVE_BYTES: usize = 64 * 1024;
+        let from = StreamId { ms: (position >> 64) as u64, seq: position as u64 };
+        let (mut looked, mut moved) = (0, 0);
+        for (id, node) in self.nodes.range_mut(from..) {
+            if looked == LOOK_MAX || moved >= MOVE_BYTES {
+                return Ok(u128::from(id.ms) << 64 | u128::from(id.seq));
+            }
+            looked += 1;
+            moved += node.relocate(&should)?;
         }
-        Ok(())
+        Ok(0)
     }
 
     /// The ids from `from` to `to`, to look at some of them.

@@ -226,14 +226,15 @@ impl Node {
         Ok(Node { block, ..*self })
     }
 
+    /// Moves its block, if it should; the bytes moved.
     pub(super) fn relocate(
         &mut self,
-        should: &mut impl FnMut(&Block) -> bool,
-    ) -> Result<(), OutOfMemory> {
-        if should(&self.block) {
-            self.block.relocate()?;
+        should: impl Fn(&Block) -> bool,
+    ) -> Result<usize, OutOfMemory> {
+        if !should(&self.block) || !self.block.relocate()? {
+            return Ok(0);
         }
-        Ok(())
+        Ok(self.block.bytes())
     }
 }
 

@@ -78,7 +78,7 @@ proptest! {
                     prop_assert_eq!(removed as usize, before - model.len());
                 }
                 _ => {
-                    stream.relocate(|_| true).unwrap();
+                    prop_assert_eq!(stream.relocate(0, |_| true).unwrap(), 0);
                     let min = StreamId { ms: stream.last_id.ms.saturating_sub(ms), seq };
                     let before = model.len();
                     model.retain(|&id, _| id >= min);

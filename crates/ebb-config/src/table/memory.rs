@@ -23,19 +23,19 @@ group! { after security::END;
     LAZYFREE_LAZY_SERVER_DEL: bool = yes_no("lazyfree-lazy-server-del", "no").tunes("lazy freeing");
     LAZYFREE_LAZY_USER_DEL: bool = yes_no("lazyfree-lazy-user-del", "no").tunes("lazy freeing");
     LAZYFREE_LAZY_USER_FLUSH: bool = yes_no("lazyfree-lazy-user-flush", "no").tunes("lazy freeing");
-    ACTIVEDEFRAG: bool = yes_no("activedefrag", "no").off("no", "no active defragmentation");
+    ACTIVEDEFRAG: bool = yes_no("activedefrag", "yes");
     ACTIVE_DEFRAG_CYCLE_MIN: u32 =
-        number("active-defrag-cycle-min", "1", 1, 99).tunes("active defragmentation");
+        number("active-defrag-cycle-min", "1", 1, 99);
     ACTIVE_DEFRAG_CYCLE_MAX: u32 =
-        number("active-defrag-cycle-max", "25", 1, 99).tunes("active defragmentation");
+        number("active-defrag-cycle-max", "25", 1, 99);
     ACTIVE_DEFRAG_THRESHOLD_LOWER: u32 =
-        number("active-defrag-threshold-lower", "10", 0, 1000).tunes("active defragmentation");
+        number("active-defrag-threshold-lower", "5", 0, 1000);
     ACTIVE_DEFRAG_THRESHOLD_UPPER: u32 =
-        number("active-defrag-threshold-upper", "100", 0, 1000).tunes("active defragmentation");
+        number("active-defrag-threshold-upper", "100", 0, 1000);
     ACTIVE_DEFRAG_MAX_SCAN_FIELDS: u64 =
-        number("active-defrag-max-scan-fields", "1000", 1, LONG_MAX).tunes("active defragmentation");
+        number("active-defrag-max-scan-fields", "1000", 1, LONG_MAX);
     ACTIVE_DEFRAG_IGNORE_BYTES: u64 =
-        sized("active-defrag-ignore-bytes", "100mb", Memory, 1, LONG_MAX).tunes("active defragmentation");
+        sized("active-defrag-ignore-bytes", "8mb", Memory, 1, LONG_MAX);
     ACTIVEREHASHING: bool = yes_no("activerehashing", "yes").tunes("rehashing");
     JEMALLOC_BG_THREAD: bool = yes_no("jemalloc-bg-thread", "yes").tunes("the allocator's own thread");
 }

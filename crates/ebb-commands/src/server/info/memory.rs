@@ -44,7 +44,7 @@ pub(super) fn memory(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("mem_cluster_links", 0);
     text.field("mem_aof_buffer", 0);
     text.field("mem_allocator", "ebb-heap, jemalloc-5.3.0");
-    text.field("active_defrag_running", 0);
+    text.field("active_defrag_running", server.defrag.running.load(Ordering::Relaxed));
     text.field("lazyfree_pending_objects", memory.trash);
     let freed = server.counters.lazyfreed_objects.load(Ordering::Relaxed);
     text.field("lazyfreed_objects", freed);

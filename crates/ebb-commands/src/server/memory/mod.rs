@@ -7,6 +7,7 @@ use ebb_engine::{
 
 use crate::help;
 
+mod defrag;
 mod doctor;
 pub(super) mod figures;
 mod stats;
@@ -17,7 +18,7 @@ pub(super) static MEMORY: CommandSpec = CommandSpec {
     since: "4.0.0",
     group: Group::Server,
     arity: -2,
-    subcommands: &[doctor::DOCTOR, HELP, MALLOC_STATS, PURGE, stats::STATS, USAGE],
+    subcommands: &[defrag::DEFRAG, doctor::DOCTOR, HELP, MALLOC_STATS, PURGE, stats::STATS, USAGE],
     ..CommandSpec::NEW
 };
 
