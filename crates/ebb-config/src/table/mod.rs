@@ -109,8 +109,15 @@ mod tests {
         for line in REDIS_7_0_15.lines() {
             let (name, default) = line.split_once('\t').expect("a name, a tab, a default");
             let (id, _) = find(name).unwrap_or_else(|| panic!("{name} is missing"));
-            // Huge pages cost Redis dearly where it forks; Ebb does not.
-            let default = if name == "disable-thp" { "no" } else { default };
+            let default = match name {
+                // Huge pages cost Redis dearly where it forks; Ebb does not.
+                "disable-thp" => "no",
+                // Moving is cheap: it is on, and begins early.
+                "activedefrag" => "yes",
+                "active-defrag-threshold-lower" => "5",
+                "active-defrag-ignore-bytes" => "8388608",
+                _ => default,
+            };
             assert_eq!(shown_default(id), default, "{name}");
             names += 1;
         }
