@@ -3,6 +3,7 @@
 
 pub mod bitfield;
 pub mod bitmap;
+pub mod digest;
 pub mod float;
 pub mod geo;
 pub mod glob;

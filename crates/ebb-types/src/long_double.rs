@@ -66,6 +66,48 @@ impl LongDouble {
         matches!(self.magnitude, Magnitude::Finite { .. })
     }
 
+    /// The number with the other sign.
+    pub fn negated(self) -> Self {
+        Self { negative: !self.negative, ..self }
+    }
+
+    /// The greatest finite number.
+    pub const MAX: Self = Self {
+        negative: false,
+        magnitude: Magnitude::Finite { mantissa: u64::MAX, exponent: EXTENDED.exponent_max },
+    };
+
+    /// The least finite number.
+    pub const MIN: Self = Self { negative: true, ..Self::MAX };
+
+    /// Nothing.
+    pub const ZERO: Self = Self {
+        negative: false,
+        magnitude: Magnitude::Finite { mantissa: 0, exponent: EXTENDED.exponent_min },
+    };
+
+    /// Which of two numbers is greater. Zero is zero, with either sign.
+    pub fn compare(self, other: Self) -> Ordering {
+        match (self.is_below_zero(), other.is_below_zero()) {
+            (false, false) => self.size().cmp(&other.size()),
+            (true, true) => other.size().cmp(&self.size()),
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+        }
+    }
+
+    fn is_below_zero(self) -> bool {
+        self.negative && !matches!(self.magnitude, Magnitude::Finite { mantissa: 0, .. })
+    }
+
+    /// In the order of magnitudes: the mantissa of a greater exponent is never smaller.
+    fn size(self) -> (i64, u64) {
+        match self.magnitude {
+            Magnitude::Finite { mantissa, exponent } => (exponent, mantissa),
+            Magnitude::Infinite => (i64::MAX, 0),
+        }
+    }
+
     /// The sum, rounded to nearest and ties to even; `None` if it is infinite or not a number.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let Magnitude::Finite { mantissa, exponent } = self.magnitude else {
@@ -432,5 +474,21 @@ mod tests {
                 value.to_text();
             }
         }
+    }
+
+    #[test]
+    fn numbers_have_an_order() {
+        let texts = ["-inf", "-1e300", "-2", "-1.5", "0", "1e-300", "1", "1.5", "1e4000", "inf"];
+        let numbers: Vec<_> =
+            texts.iter().map(|text| LongDouble::parse(text.as_bytes()).unwrap()).collect();
+        for (i, one) in numbers.iter().enumerate() {
+            for (j, other) in numbers.iter().enumerate() {
+                assert_eq!(one.compare(*other), i.cmp(&j), "{} {}", texts[i], texts[j]);
+                assert_eq!(one.negated().compare(other.negated()), j.cmp(&i));
+            }
+        }
+        let zero = LongDouble::parse(b"0").unwrap();
+        assert_eq!(zero.compare(zero.negated()), Ordering::Equal);
+        assert!(LongDouble::MAX.checked_add(LongDouble::MAX).is_none());
     }
 }

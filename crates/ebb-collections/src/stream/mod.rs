@@ -6,6 +6,7 @@
 
 mod group;
 mod node;
+mod trim;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -16,6 +17,7 @@ use crate::collection::Footprint;
 use crate::slot::Arenas;
 pub use group::{Consumer, Group, Pending};
 use node::Node;
+pub use trim::{References, Trim};
 
 /// The id of an entry: milliseconds since 1970 and a number within the millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -71,15 +73,6 @@ pub struct NodeLimits {
     pub bytes: usize,
     /// Entries; 0 for no limit.
     pub entries: usize,
-}
-
-/// What trimming removes.
-#[derive(Debug, Clone, Copy)]
-pub enum Trim {
-    /// The oldest entries, until so many are left.
-    MaxLen(u64),
-    /// The entries with smaller ids.
-    MinId(StreamId),
 }
 
 /// A stream.
@@ -278,46 +271,6 @@ impl Stream {
             false
         });
         found
-    }
-
-    /// Removes the oldest entries; answers how many. If `whole_nodes` is set, only nodes of which
-    /// all entries go, and at most `limit` entries (0: any number).
-    pub fn trim(&mut self, trim: Trim, whole_nodes: bool, limit: u64) -> u64 {
-        let mut removed = 0;
-        while let Some((&first, node)) = self.nodes.first_key_value() {
-            let count = node.len() as u64;
-            let goes_whole = match trim {
-                Trim::MaxLen(max) => self.len - count >= max && self.len > max,
-                Trim::MinId(min) => node.last_id().is_some_and(|last| last < min),
-            };
-            if goes_whole {
-                if limit != 0 && removed + count > limit {
-                    break;
-                }
-                self.drop_node(first);
-                self.len -= count;
-                removed += count;
-                continue;
-            }
-            if whole_nodes {
-                break;
-            }
-            let excess = match trim {
-                Trim::MaxLen(max) => self.len.saturating_sub(max) as usize,
-                Trim::MinId(_) => usize::MAX,
-            };
-            let ids: Vec<StreamId> = node
-                .entries()
-                .map(|entry| entry.id)
-                .take_while(|&id| !matches!(trim, Trim::MinId(min) if id >= min))
-                .take(excess)
-                .collect();
-            for &id in &ids {
-                removed += u64::from(self.take_out(id));
-            }
-            break;
-        }
-        removed
     }
 
     /// How many entries come after an id that a group has read up to, if that can be told from

@@ -74,7 +74,7 @@ proptest! {
                     while model.len() as u64 > keep {
                         model.pop_first();
                     }
-                    let removed = stream.trim(Trim::MaxLen(keep), false, 0);
+                    let removed = stream.trim(Trim::MaxLen(keep), References::Keep, false, 0);
                     prop_assert_eq!(removed as usize, before - model.len());
                 }
                 _ => {
@@ -82,7 +82,7 @@ proptest! {
                     let min = StreamId { ms: stream.last_id.ms.saturating_sub(ms), seq };
                     let before = model.len();
                     model.retain(|&id, _| id >= min);
-                    let removed = stream.trim(Trim::MinId(min), false, 0);
+                    let removed = stream.trim(Trim::MinId(min), References::Keep, false, 0);
                     prop_assert_eq!(removed as usize, before - model.len());
                 }
             }

@@ -6,6 +6,7 @@ mod blocking;
 mod ends;
 mod index;
 mod lmove;
+mod lmovem;
 mod lmpop;
 mod lpos;
 mod range;
@@ -29,6 +30,8 @@ pub const COMMANDS: &[&CommandSpec] = &[
     &index::LREM,
     &index::LSET,
     &lmove::LMOVE,
+    &lmovem::BLMOVEM,
+    &lmovem::LMOVEM,
     &lmove::RPOPLPUSH,
     &lmpop::LMPOP,
     &lpos::SPEC,

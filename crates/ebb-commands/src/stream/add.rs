@@ -1,13 +1,13 @@
 //! XADD, XTRIM: adding entries and bounding their number.
 
-use ebb_collections::stream::{NodeLimits, Stream, StreamId, Trim};
+use ebb_collections::stream::{NodeLimits, References, Stream, StreamId, Trim};
 use ebb_config::id as directive;
 use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Event, Flags, Group, KeyFlags,
     KeySpec,
 };
 
-use super::id;
+use super::{id, references};
 
 pub(super) static XADD: CommandSpec = CommandSpec {
     name: "xadd",
@@ -21,6 +21,7 @@ pub(super) static XADD: CommandSpec = CommandSpec {
     arguments: &[
         Argument::key("key", 0),
         Argument::word("nomkstream", "NOMKSTREAM").optional().since("6.2.0"),
+        references::ARGUMENT.optional().since("8.2.0"),
         Argument::block(
             "trim",
             &[
@@ -79,6 +80,7 @@ pub(super) static XTRIM: CommandSpec = CommandSpec {
                 Argument::integer("count").after("LIMIT").optional().since("6.2.0"),
             ],
         ),
+        references::ARGUMENT.optional().since("8.2.0"),
     ],
     tips: &["nondeterministic_output"],
     run: xtrim,
@@ -89,6 +91,7 @@ pub(super) static XTRIM: CommandSpec = CommandSpec {
 struct Options {
     no_create: bool,
     trim: Option<Trim>,
+    references: Option<References>,
     approximate: bool,
     /// Entries to remove at most; 0 for any number.
     limit: u64,
@@ -104,8 +107,14 @@ fn number(ctx: &Context<'_>, at: usize, name: &str) -> Result<u64, CommandError>
 
 /// Parses options up to the first word that is none, which only XADD has.
 fn parse(ctx: &Context<'_>, is_add: bool) -> Result<Options, CommandError> {
-    let mut options =
-        Options { no_create: false, trim: None, approximate: false, limit: 0, next: 2 };
+    let mut options = Options {
+        no_create: false,
+        trim: None,
+        references: None,
+        approximate: false,
+        limit: 0,
+        next: 2,
+    };
     let mut limited = false;
     let mut at = 2;
     while at < ctx.args.len() {
@@ -130,6 +139,10 @@ fn parse(ctx: &Context<'_>, is_add: bool) -> Result<Options, CommandError> {
             limited = true;
         } else if is_add && ctx.is_word(at, "NOMKSTREAM") {
             options.no_create = true;
+        } else if let Some(found) = references::of_word(ctx.arg(at)) {
+            if options.references.replace(found).is_some() {
+                return Err(CommandError::Syntax);
+            }
         } else if is_add {
             break;
         } else {
@@ -199,7 +212,12 @@ impl NewId {
 
 fn trim(stream: &mut Stream, options: &Options) -> u64 {
     match options.trim {
-        Some(trim) => stream.trim(trim, options.approximate, options.limit),
+        Some(trim) => stream.trim(
+            trim,
+            options.references.unwrap_or_default(),
+            options.approximate,
+            options.limit,
+        ),
         None => 0,
     }
 }
@@ -295,8 +313,47 @@ mod tests {
         assert_eq!(client.say("XADD s MAXLEN 10 301 a 1"), "$5\r\n301-0\r\n");
         assert_eq!(client.say("XLEN s"), ":10\r\n");
         assert!(client.say("XTRIM s MAXLEN 1 MINID 1").contains("not compatible"));
+        assert_eq!(client.say("XTRIM s MAXLEN 1 ACKED KEEPREF"), "-ERR syntax error\r\n");
         assert!(client.say("XTRIM s MAXLEN 1 LIMIT 1").contains("special ~"));
         assert!(client.say("XTRIM s MAXLEN -1").contains("must be >= 0"));
         assert_eq!(client.say("XTRIM s x 1"), "-ERR syntax error\r\n");
+    }
+
+    /// A group that has read all but 5 of entries 1 to 5, and acknowledged 2 and 3.
+    fn read_in_part() -> Client {
+        let mut client = Client::new();
+        (1..=5).for_each(|n| drop(client.say(&format!("XADD s {n} a 1"))));
+        client.say("XGROUP CREATE s g 0");
+        client.say("XREADGROUP GROUP g one COUNT 4 STREAMS s >");
+        client.say("XACK s g 2 3");
+        client
+    }
+
+    #[test]
+    fn trimming_minds_groups_if_asked_to() {
+        let mut client = read_in_part();
+        assert_eq!(client.say("XTRIM s MAXLEN 0 ACKED"), ":2\r\n", "2 and 3 are acknowledged");
+        assert_eq!(client.say("XTRIM s MINID 2 DELREF"), ":1\r\n");
+        assert!(client.say("XPENDING s g").starts_with("*4\r\n:1\r\n"), "1 is forgotten");
+        assert_eq!(client.say("XADD s KEEPREF MAXLEN 1 6 a 1"), "$3\r\n6-0\r\n");
+        assert!(client.say("XPENDING s g").starts_with("*4\r\n:1\r\n"), "4 dangles");
+
+        let mut client = read_in_part();
+        assert_eq!(client.say("XTRIM s MAXLEN 4 ACKED"), ":1\r\n", "not more than asked for");
+        assert_eq!(client.say("XLEN s"), ":4\r\n");
+        client.say("XGROUP DESTROY s g");
+        assert_eq!(client.say("XTRIM s MAXLEN 1 ACKED"), ":3\r\n", "nobody is left to mind");
+    }
+
+    #[test]
+    fn whole_nodes_go_entry_by_entry_where_groups_matter() {
+        let mut client = Client::with_config(&[("stream-node-max-entries", "2")]);
+        (1..=6).for_each(|n| drop(client.say(&format!("XADD s {n} a 1"))));
+        client.say("XGROUP CREATE s g 0");
+        client.say("XREADGROUP GROUP g one COUNT 4 STREAMS s >");
+        client.say("XACK s g 2 3");
+        assert_eq!(client.say("XTRIM s MAXLEN ~ 3 ACKED"), ":2\r\n");
+        assert_eq!(client.say("XTRIM s MAXLEN ~ 1 DELREF"), ":2\r\n", "the last node stays");
+        assert!(client.say("XPENDING s g").starts_with("*4\r\n:0\r\n"));
     }
 }

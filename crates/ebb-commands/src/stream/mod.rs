@@ -4,12 +4,14 @@ use ebb_engine::{CommandError, CommandSpec};
 
 mod add;
 mod claim;
+mod delex;
 mod group;
 mod id;
 mod info;
 mod pending;
 mod range;
 mod read;
+mod references;
 
 /// The group's commands.
 pub const COMMANDS: &[&CommandSpec] = &[
@@ -17,6 +19,8 @@ pub const COMMANDS: &[&CommandSpec] = &[
     &add::XTRIM,
     &claim::XAUTOCLAIM,
     &claim::XCLAIM,
+    &delex::XACKDEL,
+    &delex::XDELEX,
     &group::XGROUP,
     &info::XINFO,
     &pending::XACK,

@@ -3,10 +3,12 @@
 use ebb_engine::{CommandError, CommandSpec, Context};
 
 mod append;
+mod compare;
 mod get;
 mod getex;
 mod incr;
 mod incrbyfloat;
+mod increx;
 mod lcs;
 mod many;
 mod range;
@@ -16,6 +18,9 @@ mod set;
 pub const COMMANDS: &[&CommandSpec] = &[
     &append::APPEND,
     &append::STRLEN,
+    &compare::DELEX,
+    &compare::DELIFEQ,
+    &compare::DIGEST,
     &get::SPEC,
     &getex::GETDEL,
     &getex::GETEX,
@@ -24,6 +29,7 @@ pub const COMMANDS: &[&CommandSpec] = &[
     &incr::INCR,
     &incr::INCRBY,
     &incrbyfloat::SPEC,
+    &increx::SPEC,
     &lcs::SPEC,
     &many::MGET,
     &many::MSET,
@@ -32,7 +38,6 @@ pub const COMMANDS: &[&CommandSpec] = &[
     &range::GETRANGE,
     &range::SETRANGE,
     &range::SUBSTR,
-    &set::DELIFEQ,
     &set::GETSET,
     &set::PSETEX,
     &set::SET,

@@ -1,11 +1,12 @@
-//! SET and its relatives: SETNX, SETEX, PSETEX, GETSET, and DELIFEQ.
+//! SET and its relatives: SETNX, SETEX, PSETEX, GETSET.
 
 use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Event, Flags, Group, KeyFlags,
-    KeySpec, string_of,
+    KeySpec,
 };
 use ebb_keyspace::{Deadline, Key};
 
+use super::compare::{self, Comparison};
 use crate::deadline::{self, Unit};
 
 const WRITE: Flags = Flags::WRITE.and(Flags::DENYOOM);
@@ -33,7 +34,10 @@ pub(super) static SET: CommandSpec = CommandSpec {
             &[
                 Argument::word("nx", "NX"),
                 Argument::word("xx", "XX"),
-                Argument::string("comparison-value").after("IFEQ").since("8.1.0"),
+                compare::IFEQ.since("8.4.0"),
+                compare::IFNE.since("8.4.0"),
+                compare::IFDEQ.since("8.4.0"),
+                compare::IFDNE.since("8.4.0"),
             ],
         )
         .optional()
@@ -56,7 +60,7 @@ pub(super) static SET: CommandSpec = CommandSpec {
         ("6.0.0", "Added the `KEEPTTL` option."),
         ("6.2.0", "Added the `GET`, `EXAT` and `PXAT` option."),
         ("7.0.0", "Allowed the `NX` and `GET` options to be used together."),
-        ("8.1.0", "Added the `IFEQ` option (Valkey)."),
+        ("8.4.0", "Added the `IFEQ`, `IFNE`, `IFDEQ` and `IFDNE` options."),
     ],
     run: set,
     ..CommandSpec::NEW
@@ -68,7 +72,7 @@ enum Condition<'a> {
     Always,
     Absent,
     Present,
-    Equal(&'a [u8]),
+    Compared(Comparison<'a>),
 }
 
 struct Options<'a> {
@@ -98,8 +102,10 @@ fn parse<'a>(ctx: &Context<'a>) -> Result<Options<'a>, CommandError> {
             options.get = true;
         } else if ctx.is_word(at, "KEEPTTL") && time.is_none() {
             options.deadline = Deadline::Keep;
-        } else if let (true, true, Some(value)) = (ctx.is_word(at, "IFEQ"), free, next) {
-            options.condition = Condition::Equal(value);
+        } else if let (true, Some(found)) =
+            (free, next.and_then(|with| Comparison::of_word(ctx.arg(at), with)))
+        {
+            options.condition = Condition::Compared(found);
             at += 1;
         } else if let (Some(unit), true, Some(value)) = (Unit::of_word(ctx.arg(at)), untimed, next)
         {
@@ -128,9 +134,9 @@ fn set(ctx: &mut Context<'_>) -> CommandResult {
         Condition::Always => true,
         Condition::Absent => ctx.read_to_write(&key).is_none(),
         Condition::Present => ctx.read_to_write(&key).is_some(),
-        Condition::Equal(expected) => match ctx.string_to_write(&key)? {
-            Some(value) => value.with_bytes(|bytes| bytes == expected),
-            None => false,
+        Condition::Compared(comparison) => match ctx.string_to_write(&key)? {
+            Some(value) => comparison.holds(&value)?,
+            None => comparison.holds_without(),
         },
     };
     if options.get {
@@ -262,34 +268,6 @@ fn getset(ctx: &mut Context<'_>) -> CommandResult {
     store(ctx, &key, 2, Deadline::Clear)
 }
 
-pub(super) static DELIFEQ: CommandSpec = CommandSpec {
-    name: "delifeq",
-    summary: "Deletes a key if it holds this string.",
-    since: "9.0.0",
-    group: Group::String,
-    complexity: "O(1)",
-    arity: 3,
-    flags: Flags::WRITE.and(Flags::FAST),
-    keys: &[KeySpec::one(1, KeyFlags::RM.and(KeyFlags::DELETE))],
-    arguments: &[Argument::key("key", 0), Argument::string("value")],
-    run: delifeq,
-    ..CommandSpec::NEW
-};
-
-fn delifeq(ctx: &mut Context<'_>) -> CommandResult {
-    let (key, expected) = (ctx.key(1), ctx.arg(2));
-    let equal = match ctx.read_to_write(&key).map(string_of).transpose()? {
-        Some(value) => value.with_bytes(|bytes| bytes == expected),
-        None => false,
-    };
-    if equal {
-        ctx.remove(&key);
-        ctx.changed(&key, Event::generic("del"));
-    }
-    ctx.reply.integer(equal.into());
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use crate::testing::Client;
@@ -306,9 +284,6 @@ mod tests {
         assert_eq!(client.say("GET k"), "$1\r\nc\r\n");
         assert_eq!(client.say("SETNX k d"), ":0\r\n");
         assert_eq!(client.say("GETSET k d"), "$1\r\nc\r\n");
-        assert_eq!(client.say("DELIFEQ k c"), ":0\r\n");
-        assert_eq!(client.say("DELIFEQ k d"), ":1\r\n");
-        assert_eq!(client.say("GET k"), "$-1\r\n");
     }
 
     #[test]
