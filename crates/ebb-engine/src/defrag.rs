@@ -98,6 +98,7 @@ impl Server {
     /// Every arena of the heap: those of the shards, and those into which workers read values.
     pub fn all_arenas(&self) -> Vec<ArenaId> {
         let shards = self.keyspace.arenas().iter().flat_map(|&(data, index)| [data, index]);
+        let shards = shards.chain(self.keyspace.partition_arenas());
         shards.chain(self.workers.iter().map(|worker| worker.arena)).collect()
     }
 }

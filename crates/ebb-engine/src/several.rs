@@ -26,13 +26,13 @@ impl Context<'_> {
 
     /// An empty set to fill, for [`Context::store`] under a key.
     pub fn new_set(&mut self, key: &Key<'_>) -> SetMut<MemorySlot> {
-        let arenas = self.db(key).arenas();
+        let arenas = self.db(key).arenas_of(key.bytes());
         set_in(self.server, MemorySlot::new(Form::IntSet, arenas))
     }
 
     /// An empty sorted set to fill, for [`Context::store`] under a key.
     pub fn new_sorted_set(&mut self, key: &Key<'_>) -> SortedSetMut<MemorySlot> {
-        let arenas = self.db(key).arenas();
+        let arenas = self.db(key).arenas_of(key.bytes());
         SortedSetMut::new(MemorySlot::new(Form::SortedSet, arenas), sorted_set_limits(self.server))
     }
 
@@ -52,7 +52,7 @@ impl Context<'_> {
             }
             return Ok(());
         }
-        let arena = self.shard(key).arena();
+        let arena = self.db(key).arenas_of(key.bytes()).data;
         let entry = Entry::build_collection(arena, key.bytes(), None, form, &bytes, grown)?;
         self.insert(number, key, entry)?;
         // It is as new as its value, not as old as what was there.

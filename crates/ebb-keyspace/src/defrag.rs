@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use ebb_heap::{ArenaId, Block, OutOfMemory, SEGMENT_BYTES};
 
 use crate::entry::relocate::{Moved, Work};
-use crate::{Key, KeyHasher, Shard};
+use crate::{Key, KeyHasher, PartId, Shard};
 
 /// Bytes moved in one step: at 1 GB/s and more, some 100 us.
 const STEP_BYTES: usize = 96 * 1024;
@@ -135,6 +135,7 @@ pub struct Pass {
     hasher: KeyHasher,
     outcome: Outcome,
     db: usize,
+    part: usize,
     position: u64,
     large: VecDeque<Large>,
     elements_max: usize,
@@ -155,8 +156,8 @@ impl Pass {
             return None;
         }
         let (hasher, outcome) = (hasher.clone(), Outcome::default());
-        let (db, position, large) = (0, 0, VecDeque::new());
-        Some(Pass { arenas, closing, hasher, outcome, db, position, large, elements_max })
+        let (db, part, position, large) = (0, 0, 0, VecDeque::new());
+        Some(Pass { arenas, closing, hasher, outcome, db, part, position, large, elements_max })
     }
 
     /// Closes one of the chosen segments for new blocks, which takes some 100 us; answers
@@ -183,7 +184,7 @@ impl Pass {
         let result = self.advance(shard, &mut work);
         self.outcome.moved.add(work.moved);
         if matches!(result, Ok(Step::ShardDone)) {
-            (self.db, self.position) = (0, 0);
+            (self.db, self.part, self.position) = (0, 0, 0);
         }
         result
     }
@@ -202,12 +203,15 @@ impl Pass {
         }
         while self.db < shard.dbs().len() {
             let db = self.db;
-            let next = shard.db(db).relocate(self.position, work)?;
+            let next = shard.db(db).relocate(self.part as PartId, self.position, work)?;
             let large = std::mem::take(&mut work.large).into_iter();
             self.large.extend(large.map(|key| Large { db, key, position: 0 }));
             match next {
                 None => return Ok(Step::More),
-                Some(0) => (self.db, self.position) = (self.db + 1, 0),
+                Some(0) if self.part + 1 < shard.db(db).part_count() => {
+                    (self.part, self.position) = (self.part + 1, 0);
+                }
+                Some(0) => (self.db, self.part, self.position) = (self.db + 1, 0, 0),
                 Some(next) => {
                     self.position = next;
                     return Ok(Step::More);

@@ -6,13 +6,13 @@ use ebb_collections::{Arenas, Buffer, Collection, Form, Slot};
 use ebb_heap::OutOfMemory;
 use ebb_table::Found;
 
-use crate::db::Db;
 use crate::entry::Summary;
+use crate::part::Part;
 
 /// A key's collection while it is changed. When the editor goes, the database's counts are
 /// right again, and a collection that has become empty is gone.
 pub struct Editor<'a> {
-    db: &'a mut Db,
+    part: &'a mut Part,
     hash: u64,
     found: Found,
     /// What it was at the beginning.
@@ -21,9 +21,9 @@ pub struct Editor<'a> {
 }
 
 impl<'a> Editor<'a> {
-    pub(crate) fn open(db: &'a mut Db, found: Found, hash: u64) -> Editor<'a> {
-        let before = db.entries.get(found).summary();
-        Editor { db, hash, found, before, closed: false }
+    pub(crate) fn open(part: &'a mut Part, found: Found, hash: u64) -> Editor<'a> {
+        let before = part.entries.get(found).summary();
+        Editor { part, hash, found, before, closed: false }
     }
 
     /// Ends the change; answers whether the key is gone because its collection is empty.
@@ -35,22 +35,21 @@ impl<'a> Editor<'a> {
         if std::mem::replace(&mut self.closed, true) {
             return false;
         }
-        let after = self.db.entries.get(self.found).summary();
-        self.db.counts.replace(&self.before, &after);
+        let after = self.part.entries.get(self.found).summary();
+        self.part.counts.replace(&self.before, &after);
         if after.is_empty {
-            let entry = self.db.entries.remove(self.found);
-            self.db.counts.subtract(&entry.as_ref());
-            return true;
+            let entry = self.part.entries.remove(self.found);
+            self.part.counts.subtract(&entry.as_ref());
+        } else if after.next_field.is_some() {
+            self.part.file(self.hash, self.before.next_field, after.next_field);
         }
-        if after.next_field.is_some() {
-            self.db.file(self.hash, self.before.next_field, after.next_field);
-        }
-        false
+        self.part.tell_counts();
+        after.is_empty
     }
 
     fn replace(&mut self, entry: crate::Entry) {
         let name = entry.name();
-        drop(self.db.entries.replace(self.found, entry));
+        drop(self.part.entries.replace(self.found, entry));
         self.found.entry = name;
     }
 }
@@ -63,18 +62,18 @@ impl Drop for Editor<'_> {
 
 impl Buffer for Editor<'_> {
     fn bytes(&self) -> &[u8] {
-        match self.db.entries.get(self.found).value() {
+        match self.part.entries.get(self.found).value() {
             crate::ValueRef::Packed(_, bytes) => bytes,
             _ => &[],
         }
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
-        self.db.entries.get_mut(self.found).into_packed()
+        self.part.entries.get_mut(self.found).into_packed()
     }
 
     fn splice(&mut self, range: Range<usize>, parts: &[&[u8]]) -> Result<(), OutOfMemory> {
-        if let Some(entry) = self.db.entries.get_mut(self.found).splice_packed(range, parts)? {
+        if let Some(entry) = self.part.entries.get_mut(self.found).splice_packed(range, parts)? {
             self.replace(entry);
         }
         Ok(())
@@ -83,33 +82,33 @@ impl Buffer for Editor<'_> {
 
 impl Slot for Editor<'_> {
     fn form(&self) -> Form {
-        match self.db.entries.get(self.found).value() {
+        match self.part.entries.get(self.found).value() {
             crate::ValueRef::Packed(form, _) => form,
             _ => Form::List,
         }
     }
 
     fn grown(&self) -> Option<&Collection> {
-        self.db.entries.get(self.found).grown()
+        self.part.entries.get(self.found).grown()
     }
 
     fn grown_mut(&mut self) -> Option<&mut Collection> {
-        self.db.entries.get_mut(self.found).grown_mut()
+        self.part.entries.get_mut(self.found).grown_mut()
     }
 
     fn grow(&mut self, collection: Collection) -> Result<(), OutOfMemory> {
-        let entry = self.db.entries.get_mut(self.found).grown_as(collection)?;
+        let entry = self.part.entries.get_mut(self.found).grown_as(collection)?;
         self.replace(entry);
         Ok(())
     }
 
     fn pack(&mut self, form: Form, bytes: &[u8]) -> Result<(), OutOfMemory> {
-        let entry = self.db.entries.get_mut(self.found).packed_as(form, bytes)?;
+        let entry = self.part.entries.get_mut(self.found).packed_as(form, bytes)?;
         self.replace(entry);
         Ok(())
     }
 
     fn arenas(&self) -> Arenas {
-        self.db.arenas()
+        self.part.arenas()
     }
 }

@@ -68,13 +68,15 @@ impl Entries {
 
     /// Adds an entry whose key is not there.
     pub(crate) fn insert(&mut self, hash: u64, entry: Entry) -> Result<(), OutOfMemory> {
+        self.insert_or_return(hash, entry).map_err(|_| OutOfMemory)
+    }
+
+    /// The same; without memory for the table the entry comes back.
+    pub(crate) fn insert_or_return(&mut self, hash: u64, entry: Entry) -> Result<(), Entry> {
         let entry = entry.into_compact();
         let result = self.table.insert(hash, entry, hash_of(&self.hasher));
-        if result.is_err() {
-            // SAFETY: the table did not take it.
-            drop(unsafe { Entry::from_compact(entry) });
-        }
-        result
+        // SAFETY: the table did not take it.
+        result.map_err(|OutOfMemory| unsafe { Entry::from_compact(entry) })
     }
 
     /// Puts an entry with the same key in the place of the one that was found.

@@ -251,6 +251,11 @@ impl Entry {
         body[PARTITION] = old.0.body()[PARTITION];
     }
 
+    /// Says which partition it belongs to.
+    pub(crate) fn set_partition(&mut self, id: u8) {
+        self.0.body_mut()[PARTITION] = id;
+    }
+
     /// What an index slot holds of it.
     pub(crate) fn name(&self) -> Compact {
         self.0.compact()

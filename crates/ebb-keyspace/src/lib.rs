@@ -9,32 +9,41 @@
 //! shards. Absent on purpose: commands, expiry on access (the engine does that, because it
 //! also tells the journal), I/O.
 
-pub mod db;
+pub mod database;
 pub mod defrag;
 mod editor;
 mod entries;
 pub mod entry;
 mod gate;
 pub mod lazyfree;
+pub mod part;
+pub mod routes;
 pub mod wait;
 pub mod watch;
 pub mod wheel;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ebb_collections::Arenas;
 use ebb_heap::ArenaId;
 use parking_lot::{Mutex, MutexGuard};
 
-pub use db::{Counts, Db, Deadline, ExpireStep, Expired, Trash};
+pub use database::{Db, Found, Settled};
 pub use ebb_heap::{OutOfMemory, Shared};
-pub use ebb_table::{Found, POSITION_BITS};
+pub use ebb_table::POSITION_BITS;
 pub use editor::Editor;
 pub use entry::{Entry, EntryMut, EntryRef, StringRef, StringValue, Type, ValueRef};
 pub use gate::Gate;
+pub use part::{Counts, Deadline, ExpireStep, Expired, Part, Trash};
+pub use routes::{PartId, Routes, Seat, Totals};
 pub use wait::WaitTable;
 pub use watch::{Presence, WatchTable, Watcher};
+
+/// How many partitions there can be at a time.
+pub const PARTITIONS_MAX: usize = 250;
 
 /// Bytes of the index that a key takes, rounded up.
 pub const SLOT_BYTES: usize = ebb_table::BUCKET_BYTES.div_ceil(ebb_table::SLOTS);
@@ -109,7 +118,7 @@ impl Shard {
     #[inline]
     pub fn db(&mut self, number: usize) -> &mut Db {
         let db = &mut self.dbs[number];
-        db.clock = self.clock;
+        db.set_clock(self.clock);
         db
     }
 
@@ -122,6 +131,15 @@ impl Shard {
     /// All databases.
     pub fn dbs(&mut self) -> &mut [Db] {
         &mut self.dbs
+    }
+
+    /// Exchanges two databases.
+    pub fn swap_dbs(&mut self, first: usize, second: usize) {
+        let (low, high) = (first.min(second), first.max(second));
+        if low != high {
+            let (before, after) = self.dbs.split_at_mut(high);
+            before[low].swap(&mut after[0]);
+        }
     }
 
     /// All databases, to read, and who watches keys in them.
@@ -151,7 +169,7 @@ impl Shard {
 
     /// Where the blocks of collections are allocated.
     pub fn arenas(&self) -> Arenas {
-        self.dbs[0].arenas()
+        self.dbs[0].arenas_of(&[])
     }
 
     /// Where new entries are allocated.
@@ -164,6 +182,10 @@ impl Shard {
 pub struct Keyspace {
     shards: Box<[Mutex<Shard>]>,
     arenas: Box<[(ArenaId, ArenaId)]>,
+    /// Arenas of partitions, by id less one and by shard, made when one first has the id.
+    partition_arenas: Box<[OnceLock<Box<[ArenaId]>>]>,
+    /// Ids below this have had arenas made.
+    partitions_made: AtomicUsize,
     hasher: KeyHasher,
     databases: usize,
     trash: Mutex<VecDeque<Trash>>,
@@ -191,6 +213,8 @@ impl Keyspace {
         Keyspace {
             shards,
             arenas,
+            partition_arenas: (0..PARTITIONS_MAX).map(|_| OnceLock::new()).collect(),
+            partitions_made: AtomicUsize::new(0),
             hasher,
             databases,
             trash: Mutex::default(),
@@ -243,11 +267,30 @@ impl Keyspace {
         self.shards[shard].try_lock()
     }
 
+    /// The arena of a partition's entries in a shard. Ids are 1 to [`PARTITIONS_MAX`].
+    pub fn partition_arena(&self, id: PartId, shard: usize) -> ArenaId {
+        let slot = &self.partition_arenas[usize::from(id) - 1];
+        let arenas = slot.get_or_init(|| {
+            self.partitions_made.fetch_max(id.into(), Ordering::Release);
+            (0..self.shards.len()).map(|_| ArenaId::new()).collect()
+        });
+        arenas[shard]
+    }
+
+    /// The arenas of all partitions there ever were.
+    pub fn partition_arenas(&self) -> impl Iterator<Item = ArenaId> {
+        let made = self.partitions_made.load(Ordering::Acquire);
+        let slots = self.partition_arenas[..made].iter();
+        slots.filter_map(OnceLock::get).flat_map(|arenas| arenas.iter().copied())
+    }
+
     /// Bytes in blocks of all shards: data, and index.
     pub fn live_bytes(&self) -> (usize, usize) {
-        self.arenas.iter().fold((0, 0), |(data, index), arenas| {
+        let partitions: usize = self.partition_arenas().map(ArenaId::live_bytes).sum();
+        let (data, index) = self.arenas.iter().fold((0, 0), |(data, index), arenas| {
             (data + arenas.0.live_bytes(), index + arenas.1.live_bytes())
-        })
+        });
+        (data + partitions, index)
     }
 
     /// The arenas of each shard: data, and index.

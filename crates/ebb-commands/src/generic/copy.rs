@@ -49,7 +49,7 @@ fn copy(ctx: &mut Context<'_>) -> CommandResult {
     if target == ctx.session.db && from.bytes() == to.bytes() {
         return Err(same_object());
     }
-    let arena = ctx.shard(&to).arena();
+    let arena = ctx.shard(&to).db(target).arenas_of(to.bytes()).data;
     let Some(entry) = ctx.ask(&from) else {
         ctx.reply.integer(0);
         return Ok(());

@@ -150,7 +150,7 @@ fn restore(ctx: &mut Context<'_>) -> CommandResult {
     let open = if skip_checksums { rdb::open_unchecked } else { rdb::open };
     let sealed = open(ctx.arg(3))
         .ok_or_else(|| CommandError::new("ERR DUMP payload version or checksum are wrong"))?;
-    let arenas = ctx.shard(&key).arenas();
+    let arenas = ctx.db(&key).arenas_of(key.bytes());
     let place = Place { key: key.bytes(), deadline, arenas, sizes: sizes(ctx.server) };
     let entry = rdb::restore(&sealed, &place).map_err(|error| refusal(&sealed, error))?;
     if deadline.is_some_and(|at| at <= ctx.now_ms) {

@@ -141,7 +141,7 @@ fn swapdb(ctx: &mut Context<'_>) -> CommandResult {
                 };
                 watch.replace_all(db, in_db(db), in_db(other));
             }
-            shard.dbs().swap(first, second);
+            shard.swap_dbs(first, second);
         });
         for shard in 0..keyspace.shards() {
             ctx.all_may_be_ready(shard);

@@ -60,7 +60,7 @@ fn move_key(ctx: &mut Context<'_>, overwrite: bool) -> Result<bool, CommandError
         return Ok(false);
     }
     // A place is taken first: from then on nothing can fail that would lose the value.
-    let (db, arena) = (ctx.session.db, ctx.shard(&to).arena());
+    let (db, arena) = (ctx.session.db, ctx.db(&to).arenas_of(to.bytes()).data);
     ctx.set_string(&to, StringValue::Int(0), Deadline::Clear)?;
     let Some(entry) = ctx.take(db, &from) else { return Err(CommandError::NoSuchKey) };
     let deadline = entry.as_ref().deadline();

@@ -321,7 +321,7 @@ fn store(ctx: &mut Context<'_>, at: usize, output: &[Option<Vec<u8>>]) -> Comman
         ctx.reply.integer(0);
         return Ok(());
     }
-    let arenas = ctx.shard(&key).arenas();
+    let arenas = ctx.db(&key).arenas_of(key.bytes());
     let mut list = ListMut::new(MemorySlot::new(Form::List, arenas), list_fill(ctx.server));
     for element in output {
         list.push(End::Right, element.as_deref().unwrap_or_default())?;

@@ -41,8 +41,7 @@ pub(in super::super) struct MemoryFigures {
 
 /// All arenas of the heap.
 fn arenas(server: &Server) -> impl Iterator<Item = ArenaId> {
-    let shards = server.keyspace.arenas().iter().flat_map(|&(data, index)| [data, index]);
-    shards.chain(server.workers.iter().map(|worker| worker.arena))
+    server.all_arenas().into_iter()
 }
 
 /// Totals of all arenas.

@@ -1,7 +1,9 @@
-//! One database's part in one shard: its table, its deadlines and its counters.
+//! A part of a database in one shard: its table, its deadlines and its counters.
 //!
 //! Everything that changes entries goes through here, so that the byte counts are right at
 //! every moment and a snapshot has one place to hook in.
+
+use std::sync::Arc;
 
 use ebb_collections::stream::Stream;
 use ebb_collections::{Arenas, Collection, Form, HashMut, Limits};
@@ -14,8 +16,9 @@ use crate::entry::{Entry, EntryMut, EntryRef, Rewritten, StringValue, Summary, T
 use ebb_table::{BUCKET_BYTES, Found, SLOTS};
 
 use crate::entries::{Entries, EntryDrain};
+use crate::routes::Totals;
 use crate::wheel::Wheel;
-use crate::{Key, KeyHasher, Presence};
+use crate::{Key, KeyHasher};
 
 /// Exact counts, kept where they change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -65,6 +68,22 @@ impl Counts {
             self.expiring_hashes + usize::from(after.is_expiring) - usize::from(before.is_expiring);
     }
 
+    /// The sum of two.
+    pub(crate) fn plus(mut self, other: &Counts) -> Counts {
+        self.keys += other.keys;
+        self.volatile += other.volatile;
+        self.expiring_hashes += other.expiring_hashes;
+        self.bytes.iter_mut().zip(other.bytes).for_each(|(sum, bytes)| *sum += bytes);
+        self.tables += other.tables;
+        self.outside += other.outside;
+        self
+    }
+
+    /// Bytes of entries and values.
+    pub fn total_bytes(&self) -> usize {
+        self.bytes.iter().sum::<usize>() + self.tables + self.outside
+    }
+
     /// Whether anything has a deadline.
     pub fn is_volatile(&self) -> bool {
         self.volatile + self.expiring_hashes > 0
@@ -83,7 +102,7 @@ pub enum Deadline {
 }
 
 /// A database's part in one shard.
-pub struct Db {
+pub struct Part {
     data: ArenaId,
     index: ArenaId,
     /// The access clock that entries get when they are made or touched.
@@ -93,6 +112,11 @@ pub struct Db {
     pub(crate) counts: Counts,
     /// The hash of the key that was added last, until somebody asks; 0 if none was.
     created: u64,
+    /// The partition's id, 0 for keys of none.
+    id: u8,
+    /// Who is told of keys and bytes, and what was told last.
+    totals: Option<Arc<Totals>>,
+    told: (usize, usize),
 }
 
 /// What has expired.
@@ -119,9 +143,9 @@ pub struct ExpireStep {
     pub more: bool,
 }
 
-impl Db {
-    pub(crate) fn new(data: ArenaId, index: ArenaId, hasher: KeyHasher) -> Db {
-        Db {
+impl Part {
+    pub(crate) fn new(data: ArenaId, index: ArenaId, hasher: KeyHasher) -> Part {
+        Part {
             data,
             index,
             clock: 0,
@@ -129,7 +153,54 @@ impl Db {
             wheel: Wheel::default(),
             counts: Counts::default(),
             created: 0,
+            id: 0,
+            totals: None,
+            told: (0, 0),
         }
+    }
+
+    /// Says which partition's this is, and who is told of its keys and bytes.
+    pub(crate) fn belong_to(&mut self, id: u8, totals: Arc<Totals>) {
+        self.id = id;
+        self.totals = Some(totals);
+    }
+
+    /// Leaves the partition: it will hold only what is to be moved or deleted.
+    pub(crate) fn belong_to_none(&mut self) {
+        if let Some(totals) = self.totals.take() {
+            totals.exchange(std::mem::take(&mut self.told), (0, 0));
+        }
+    }
+
+    /// Keys, and bytes of entries, values and their table.
+    fn size(&self) -> (usize, usize) {
+        let (_, slots) = self.entries.raw().shape();
+        let table = slots / SLOTS * BUCKET_BYTES;
+        (self.counts.keys, self.counts.total_bytes() + table)
+    }
+
+    /// Tells a partition's totals what has changed since the last time.
+    #[inline]
+    pub(crate) fn tell_counts(&mut self) {
+        if let Some(totals) = &self.totals {
+            let size = self.size();
+            totals.exchange(self.told, size);
+            self.told = size;
+        }
+    }
+
+    /// Takes an entry over from another part: it keeps its clock, and nobody is told of a new
+    /// key. Without memory the entry comes back.
+    pub(crate) fn adopt(&mut self, key: &Key<'_>, mut entry: Entry) -> Result<(), Entry> {
+        entry.set_partition(self.id);
+        let (deadline, next) = (entry.as_ref().deadline(), entry.as_ref().next_field_deadline());
+        let mut counts = self.counts;
+        counts.add(&entry.as_ref());
+        self.entries.insert_or_return(key.hash(), entry)?;
+        self.counts = counts;
+        self.file(key.hash(), None, deadline);
+        self.file(key.hash(), None, next);
+        Ok(())
     }
 
     /// The counters now.
@@ -178,16 +249,7 @@ impl Db {
         self.entries.find(key).map(|found| self.entries.get(found))
     }
 
-    /// What a client sees of the key at a time.
-    pub fn presence(&self, key: &Key<'_>, now_ms: i64) -> Presence {
-        match self.get(key).map(|entry| entry.deadline()) {
-            None => Presence::Absent,
-            Some(Some(deadline)) if deadline <= now_ms => Presence::Due,
-            Some(_) => Presence::Live,
-        }
-    }
-
-    /// Where the key's entry is, for [`Db::at`] and [`Db::touch`] before anything changes.
+    /// Where the key's entry is, for [`Part::at`] and [`Part::touch`] before anything changes.
     #[inline]
     pub fn find(&self, key: &Key<'_>) -> Option<Found> {
         self.entries.find(key)
@@ -291,6 +353,7 @@ impl Db {
     fn insert_new(&mut self, hash: u64, mut entry: Entry) -> Result<(), OutOfMemory> {
         let deadline = entry.as_ref().deadline();
         entry.set_clock(self.clock);
+        entry.set_partition(self.id);
         let mut counts = self.counts;
         counts.add(&entry.as_ref());
         self.entries.insert(hash, entry)?;
@@ -312,8 +375,9 @@ impl Db {
 
     /// Adds an entry under the key it holds, which must be `key`; one that is there is
     /// replaced.
-    pub fn insert(&mut self, key: &Key<'_>, entry: Entry) -> Result<(), OutOfMemory> {
+    pub fn insert(&mut self, key: &Key<'_>, mut entry: Entry) -> Result<(), OutOfMemory> {
         debug_assert_eq!(entry.as_ref().key(), key.bytes());
+        entry.set_partition(self.id);
         self.file(key.hash(), None, entry.as_ref().next_field_deadline());
         match self.entries.find(key) {
             Some(found) => {
@@ -539,20 +603,30 @@ impl Db {
     pub fn detach(&mut self) -> Trash {
         let counts = std::mem::take(&mut self.counts);
         self.wheel = Wheel::default();
-        Trash { drain: self.entries.detach(), bytes: counts.bytes.iter().sum() }
+        let trash = Trash { drains: vec![self.entries.detach()], bytes: counts.bytes.iter().sum() };
+        self.tell_counts();
+        trash
     }
 }
 
 /// The contents of a database that was emptied, not yet freed.
+#[derive(Default)]
 pub struct Trash {
-    drain: EntryDrain,
+    drains: Vec<EntryDrain>,
     bytes: usize,
 }
 
 impl Trash {
+    /// Both together.
+    pub(crate) fn join(mut self, other: Trash) -> Trash {
+        self.drains.extend(other.drains);
+        self.bytes += other.bytes;
+        self
+    }
+
     /// Entries left to free.
     pub fn len(&self) -> usize {
-        self.drain.len()
+        self.drains.iter().map(EntryDrain::len).sum()
     }
 
     /// Whether all are freed.
@@ -567,6 +641,12 @@ impl Trash {
 
     /// Frees some 200 entries; answers whether there were any.
     pub fn step(&mut self) -> bool {
-        self.drain.step()
+        while let Some(drain) = self.drains.last_mut() {
+            if drain.step() {
+                return true;
+            }
+            self.drains.pop();
+        }
+        false
     }
 }
