@@ -24,6 +24,7 @@ pub mod collections;
 mod context;
 pub mod dispatch;
 pub mod error;
+pub mod eviction;
 pub mod journal;
 pub mod latency;
 pub mod locks;

@@ -13,6 +13,7 @@ pub mod db;
 mod editor;
 mod entries;
 pub mod entry;
+pub mod eviction;
 mod gate;
 pub mod lazyfree;
 pub mod wait;
@@ -21,6 +22,7 @@ pub mod wheel;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ebb_collections::Arenas;
 use ebb_heap::ArenaId;
@@ -31,6 +33,7 @@ pub use ebb_heap::{OutOfMemory, Shared};
 pub use ebb_table::{Found, POSITION_BITS};
 pub use editor::Editor;
 pub use entry::{Entry, EntryMut, EntryRef, StringRef, StringValue, Type, ValueRef};
+use eviction::{AccessClock, Evicted, Rule, Search};
 pub use gate::Gate;
 pub use wait::WaitTable;
 pub use watch::{Presence, WatchTable, Watcher};
@@ -89,8 +92,9 @@ impl<'a> Key<'a> {
 /// One part of the keyspace, behind one lock.
 pub struct Shard {
     data: ArenaId,
-    clock: u32,
+    clock: AccessClock,
     dbs: Box<[Db]>,
+    search: Search,
     /// Who watches keys here.
     pub watch: WatchTable,
     /// Who waits for keys here.
@@ -100,7 +104,7 @@ pub struct Shard {
 impl Shard {
     /// Sets the access clock for entries that are made or touched from now on.
     #[inline]
-    pub fn set_clock(&mut self, clock: u32) {
+    pub fn set_clock(&mut self, clock: AccessClock) {
         self.clock = clock;
     }
 
@@ -148,6 +152,24 @@ impl Shard {
         })
     }
 
+    /// Deletes the key that the rule names, and marks the transactions that watch it. `evicted`
+    /// is told of its database and name.
+    pub fn evict(&mut self, rule: &Rule, evicted: impl FnOnce(usize, &[u8])) -> Option<Evicted> {
+        let watch = &self.watch;
+        self.search.evict(&mut self.dbs, rule, |db, key| {
+            if !watch.is_empty() {
+                watch.touch(db, key);
+            }
+            evicted(db, key);
+        })
+    }
+
+    /// Bytes of the data that are not in the heap: directories, deadlines, histories and what
+    /// large collections have there.
+    pub fn outside_bytes(&self) -> usize {
+        self.dbs.iter().map(Db::outside_bytes).sum()
+    }
+
     /// Where the blocks of collections are allocated.
     pub fn arenas(&self) -> Arenas {
         self.dbs[0].arenas()
@@ -166,6 +188,8 @@ pub struct Keyspace {
     hasher: KeyHasher,
     databases: usize,
     trash: Mutex<VecDeque<Trash>>,
+    /// Bytes in it.
+    trash_bytes: AtomicUsize,
     /// What keeps those apart who lock several shards.
     pub gate: Gate,
 }
@@ -180,8 +204,9 @@ impl Keyspace {
             let dbs = (0..databases).map(|_| Db::new(data, index, hasher.clone())).collect();
             Mutex::new(Shard {
                 data,
-                clock: 0,
+                clock: AccessClock::default(),
                 dbs,
+                search: Search::default(),
                 watch: WatchTable::default(),
                 wait: WaitTable::default(),
             })
@@ -193,6 +218,7 @@ impl Keyspace {
             hasher,
             databases,
             trash: Mutex::default(),
+            trash_bytes: AtomicUsize::new(0),
             gate: Gate::default(),
         }
     }
@@ -257,6 +283,7 @@ impl Keyspace {
     /// Leaves contents to be freed later.
     pub fn discard(&self, trash: Trash) {
         if !trash.is_empty() {
+            self.trash_bytes.fetch_add(trash.bytes(), Ordering::Relaxed);
             self.trash.lock().push_back(trash);
         }
     }
@@ -266,13 +293,20 @@ impl Keyspace {
         self.trash.lock().iter().map(Trash::len).sum::<usize>() + lazyfree::pending()
     }
 
+    /// About so many bytes are waiting to be freed.
+    pub fn trash_bytes(&self) -> usize {
+        self.trash_bytes.load(Ordering::Relaxed) + lazyfree::pending_bytes()
+    }
+
     /// Frees some waiting entries; answers whether there were any. Takes no shard's lock.
     pub fn free_trash_step(&self) -> bool {
         if lazyfree::step() {
             return true;
         }
         let Some(mut trash) = self.trash.lock().pop_front() else { return false };
+        let before = trash.bytes();
         trash.step();
+        self.trash_bytes.fetch_sub(before - trash.bytes(), Ordering::Relaxed);
         if !trash.is_empty() {
             self.trash.lock().push_front(trash);
         }
