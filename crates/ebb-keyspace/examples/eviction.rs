@@ -95,7 +95,7 @@ fn scans() -> Vec<u32> {
     let (zipf, mut random) = (Zipf::new(KEYS, 0.99), SmallRng::seed_from_u64(2));
     let mut next = KEYS as u32;
     let mut one = |at: usize| {
-        if at % 500_000 >= 100_000 || at % 2 == 0 {
+        if at % 500_000 >= 100_000 || at.is_multiple_of(2) {
             return zipf.draw(&mut random);
         }
         next += 1;
