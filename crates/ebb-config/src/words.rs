@@ -54,7 +54,10 @@ words! {
         VolatileLru = "volatile-lru", VolatileLfu = "volatile-lfu", VolatileRandom = "volatile-random",
         VolatileTtl = "volatile-ttl", AllkeysLru = "allkeys-lru", AllkeysLfu = "allkeys-lfu",
         AllkeysRandom = "allkeys-random", Noeviction = "noeviction",
+        AllkeysS3fifo = "allkeys-s3fifo", VolatileS3fifo = "volatile-s3fifo",
     }
+    /// What `maxmemory` limits.
+    MaxmemoryBasis { Used = "used", Resident = "resident", }
     /// When the append-only file is synced.
     Appendfsync { Everysec = "everysec", Always = "always", No = "no", }
     /// What the kernel's out-of-memory score is relative to.

@@ -15,6 +15,7 @@ use crate::ahead::{Ahead, Prepared, RING};
 use crate::blocking;
 use crate::call::{self, Recorder};
 use crate::error::CommandError;
+use crate::eviction::{self, Lease};
 use crate::journal::Journal;
 use crate::locks::{Busy, Locks};
 use crate::mailbox;
@@ -85,6 +86,7 @@ pub struct Executor {
     pub(crate) journal: Journal,
     random: SmallRng,
     recorder: Recorder,
+    lease: Lease,
     now_ms: i64,
 }
 
@@ -97,6 +99,7 @@ impl Executor {
             journal: Journal::default(),
             random: SmallRng::from_rng(&mut rand::rng()),
             recorder: Recorder::new(server, worker),
+            lease: Lease::default(),
             now_ms: 0,
         }
     }
@@ -114,9 +117,10 @@ impl Executor {
         batch: &Batch<'_>,
         attendant: &mut dyn Attendant,
     ) {
-        let clock = self.server.lru_clock.load(std::sync::atomic::Ordering::Relaxed);
-        let mut locks = Locks::new(&self.server.keyspace, clock);
         self.now_ms = unix_ms();
+        self.lease.begin();
+        let clock = eviction::access_clock(&self.server.config, self.now_ms);
+        let mut locks = Locks::new(&self.server.keyspace, clock);
         self.recorder.begin();
         let mut ahead = Ahead::new(turns, self.server.keyspace.shards() == 1);
         let mut number = 0;
@@ -465,15 +469,8 @@ impl Run<'_, '_> {
         if let Err(error) = acl::admit(server, self.session, command, self.args) {
             return reject(error);
         }
-        if flags.has(Flags::DENYOOM) || command.name == "exec" {
-            let queued_deny = || {
-                let queue =
-                    self.session.transaction.iter().flat_map(|transaction| &transaction.queue);
-                queue.into_iter().any(|queued| queued.command.spec.flags.has(Flags::DENYOOM))
-            };
-            if self.server().is_over_limit() && (flags.has(Flags::DENYOOM) || queued_deny()) {
-                return reject(CommandError::OutOfMemory);
-            }
+        if (flags.has(Flags::DENYOOM) || command.may_run_others()) && !self.has_room(command) {
+            return reject(CommandError::OutOfMemory);
         }
         let only_messages =
             self.session.is_subscribed() && self.session.protocol == Protocol::Resp2;
@@ -485,6 +482,25 @@ impl Run<'_, '_> {
             )));
         }
         Ok(command)
+    }
+
+    /// Makes room for a command that may need memory; whether it may run. A script is told of
+    /// the limit by itself.
+    fn has_room(&mut self, command: &Command) -> bool {
+        let Executor { server, lease, journal, .. } = &mut *self.executor;
+        if lease.covers(server, command, self.bytes) {
+            return true;
+        }
+        // Victims are in any shard.
+        self.locks.release();
+        if eviction::make_room(server, lease, self.bytes, &mut journal.effects) {
+            return true;
+        }
+        let queue = self.session.transaction.iter().flat_map(|transaction| &transaction.queue);
+        let mut queued = queue.map(|queued| queued.command);
+        let needs = |command: &Command| command.spec.flags.has(Flags::DENYOOM);
+        let denied = needs(command) || (command.name == "exec" && queued.any(needs));
+        !denied
     }
 
     fn reject(&mut self, rejection: &Rejection, reply: &mut Reply) {

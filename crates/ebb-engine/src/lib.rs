@@ -25,6 +25,7 @@ mod context;
 pub mod defrag;
 pub mod dispatch;
 pub mod error;
+pub mod eviction;
 pub mod journal;
 pub mod latency;
 pub mod locks;

@@ -8,6 +8,7 @@
 //! and may therefore take shards one by one as it touches them: whoever holds one of them
 //! waits for nothing (`docs/decisions/0003-script-locks.md`).
 
+use ebb_keyspace::eviction::AccessClock;
 use ebb_keyspace::{Key, Keyspace, Shard};
 use parking_lot::MutexGuard;
 
@@ -16,7 +17,7 @@ pub struct Locks<'k> {
     keyspace: &'k Keyspace,
     held: Held<'k>,
     /// Access clock for entries touched under these locks.
-    clock: u32,
+    clock: AccessClock,
 }
 
 #[expect(dead_code, reason = "the gate is kept, not looked at")]
@@ -39,7 +40,7 @@ pub struct Busy;
 
 impl<'k> Locks<'k> {
     /// Holds nothing yet.
-    pub fn new(keyspace: &'k Keyspace, clock: u32) -> Locks<'k> {
+    pub fn new(keyspace: &'k Keyspace, clock: AccessClock) -> Locks<'k> {
         Locks { keyspace, held: Held::None, clock }
     }
 
@@ -232,7 +233,8 @@ mod tests {
     #[test]
     fn a_script_adds_shards_and_others_wait_for_the_gate_only() {
         let keyspace = Keyspace::new(4, 1);
-        let (mut script, mut other) = (Locks::new(&keyspace, 0), Locks::new(&keyspace, 0));
+        let locks = || Locks::new(&keyspace, AccessClock::default());
+        let (mut script, mut other) = (locks(), locks());
         script.hold_growing().unwrap();
         script.grow(3);
         script.grow(1);

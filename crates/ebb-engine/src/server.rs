@@ -13,6 +13,7 @@ use rand::Rng;
 
 use crate::acl::{Acl, Surroundings};
 use crate::clients::{Client, Clients};
+use crate::eviction::Eviction;
 use crate::latency::LatencyMonitor;
 use crate::mailbox::{Message, OutputLimits, Post};
 use crate::notify::Followers;
@@ -197,6 +198,8 @@ pub struct Server {
     pub latency: LatencyMonitor,
     /// Memory outside of the heap.
     pub allocator: AllocatorFigures,
+    /// What is known of the limit on memory.
+    pub eviction: Eviction,
     /// What the process provides.
     pub host: Host,
     /// 40 hexadecimal digits, new at each start.
@@ -285,6 +288,7 @@ impl Server {
             defrag: Default::default(),
             latency: LatencyMonitor::default(),
             allocator: AllocatorFigures::default(),
+            eviction: Eviction::default(),
             active_expire: AtomicBool::new(true),
             skip_checksums: AtomicBool::new(false),
             dirty: AtomicU64::new(0),
@@ -322,22 +326,6 @@ impl Server {
         used
     }
 
-    /// Whether `maxmemory` is exceeded, even when what waits to be freed is freed.
-    #[inline]
-    pub fn is_over_limit(&self) -> bool {
-        let limit = self.config.get(id::MAXMEMORY);
-        limit != 0 && self.exceeds(limit)
-    }
-
-    fn exceeds(&self, limit: u64) -> bool {
-        while self.used_memory() as u64 > limit {
-            if !self.keyspace.free_trash_step() {
-                return true;
-            }
-        }
-        false
-    }
-
     /// Makes a client's worker look after it.
     pub fn attend(&self, client: &Client) {
         self.workers[client.worker].tell(&[client.id], true);
@@ -350,6 +338,7 @@ impl Server {
             "requirepass" => {
                 self.acl.set_default_password(self.config.get(id::REQUIREPASS).as_bytes());
             }
+            name if name.starts_with("maxmemory") => self.eviction.refresh(),
             "notify-keyspace-events" => self.followers.refresh(&self.config),
             _ => {}
         }

@@ -178,6 +178,12 @@ counters! {
     query_buffer_limit_disconnections: AtomicU64,
     /// Clients closed because their output grew too large.
     output_buffer_limit_disconnections: AtomicU64,
+    /// Keys deleted to make room.
+    evicted_keys: AtomicU64,
+    /// Clients closed to make room.
+    evicted_clients: AtomicU64,
+    /// Microseconds above the limit on memory, up to the last time it was kept.
+    eviction_exceeded_us: AtomicU64,
     /// Entries freed in the background.
     lazyfreed_objects: AtomicU64,
     /// Highest `used_memory` seen.

@@ -21,6 +21,15 @@ pub struct Command {
     pub single_key: Option<usize>,
     /// It takes so little time that several in a row are timed together.
     pub is_quick: bool,
+    /// It needs about as much memory as it has bytes, not many times more.
+    pub grows_by_its_size: bool,
+}
+
+impl Command {
+    /// It is EXEC, or runs a script.
+    pub(crate) fn may_run_others(&self) -> bool {
+        self.spec.scope == crate::spec::Scope::Growing || self.name == "exec"
+    }
 }
 
 /// The folded name, the name, and what it names.
@@ -171,6 +180,13 @@ pub enum Resolved {
     UnknownSubcommand(&'static Command),
 }
 
+/// Commands whose need of memory shows in their size. Others may grow a value at a stroke, or
+/// copy one: before them memory is summed up.
+const GROW_BY_THEIR_SIZE: [&str; 20] = [
+    "decr", "decrby", "getset", "hincrby", "hset", "incr", "incrby", "linsert", "lpush", "mset",
+    "msetnx", "pfadd", "psetex", "rpush", "sadd", "set", "setex", "setnx", "zadd", "zincrby",
+];
+
 fn add(
     all: &mut Vec<&'static Command>,
     spec: &'static CommandSpec,
@@ -192,7 +208,17 @@ fn add(
     let number = all.len();
     let on_a_key = !spec.keys.is_empty() && spec.complexity == "O(1)";
     let is_quick = on_a_key || spec.flags.has(Flags::FAST);
-    let command = Command { spec, name, number, subcommands: subs, parent, single_key, is_quick };
+    let grows_by_its_size = GROW_BY_THEIR_SIZE.contains(&name);
+    let command = Command {
+        spec,
+        name,
+        number,
+        subcommands: subs,
+        parent,
+        single_key,
+        is_quick,
+        grows_by_its_size,
+    };
     let command = forever(command);
     all.push(command);
     command

@@ -20,6 +20,7 @@ use rand::Rng;
 use crate::editor::Editor;
 use crate::entry::relocate::Work;
 use crate::entry::{Entry, EntryMut, EntryRef, StringValue};
+use crate::eviction::AccessClock;
 use crate::part::{Counts, Deadline, ExpireStep, Expired, Part, Trash};
 use crate::routes::{PartId, Routes};
 use crate::{Key, KeyHasher, Presence};
@@ -75,7 +76,7 @@ impl Db {
 
     /// Sets the access clock for entries that are made or touched from now on.
     #[inline]
-    pub(crate) fn set_clock(&mut self, clock: u32) {
+    pub(crate) fn set_clock(&mut self, clock: AccessClock) {
         self.main.clock = clock;
     }
 
@@ -118,6 +119,23 @@ impl Db {
     pub fn parts_mut(&mut self) -> impl Iterator<Item = &mut Part> {
         let others = self.others.iter_mut().flatten().map(|part| &mut **part);
         std::iter::once(&mut self.main).chain(others)
+    }
+
+    /// The same with their ids.
+    pub(crate) fn parts_with_ids_mut(&mut self) -> impl Iterator<Item = (PartId, &mut Part)> {
+        let others = (1..).zip(&mut self.others);
+        let others = others.filter_map(|(id, part)| Some((id, &mut **part.as_mut()?)));
+        std::iter::once((0, &mut self.main)).chain(others)
+    }
+
+    /// Bytes of the data that are not in the heap.
+    pub(crate) fn outside_bytes(&self) -> usize {
+        self.parts().map(Part::outside_bytes).sum()
+    }
+
+    /// How often an entry was used, if the policy counts that.
+    pub fn frequency(&self, entry: &EntryRef<'_>) -> Option<u32> {
+        self.at_id(self.home(entry.key())).unwrap_or(&self.main).frequency(entry)
     }
 
     /// The part of keys that belong to no partition, or of a partition, if it has keys here.

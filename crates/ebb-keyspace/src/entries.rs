@@ -51,6 +51,28 @@ impl Entries {
         })
     }
 
+    /// The entry with this hash: the only one, as far as matters where an entry is wanted that was
+    /// there a moment ago.
+    pub(crate) fn find_hash(&self, hash: u64) -> Option<Found> {
+        self.table.find(hash, |entry| self.hasher.hash(view(entry).key()) == hash)
+    }
+
+    /// The hash of an entry's key.
+    pub(crate) fn hash(&self, entry: &EntryRef<'_>) -> u64 {
+        self.hasher.hash(entry.key())
+    }
+
+    /// The entries of a random bucket, with what computes their hashes.
+    pub(crate) fn sample_bucket(
+        &self,
+        random: &mut impl Rng,
+        mut visit: impl FnMut(EntryRef<'_>, &dyn Fn() -> u64),
+    ) {
+        self.table.sample_bucket(random, |entry| {
+            visit(view(entry), &|| self.hasher.hash(view(entry).key()));
+        });
+    }
+
     /// The entry that was found; the table has not changed since.
     #[inline]
     pub(crate) fn get(&self, found: Found) -> EntryRef<'_> {

@@ -26,6 +26,7 @@ pub use string::{StringRef, StringValue};
 
 use ebb_heap::{ArenaId, Block, Compact, FIRST_OWNER_KIND, OutOfMemory, Shared, rounded};
 
+use crate::lazyfree;
 use ebb_table::handle::{self, BlockMut, BlockRef, SharedRef};
 
 /// Strings of this many bytes and more are reference-counted blocks of their own.
@@ -279,7 +280,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         if let Some(compact) = self.as_ref().shared_handle() {
             // SAFETY: the entry held the reference and is going away.
-            unsafe { handle::release_shared(compact) };
+            lazyfree::discard_string(unsafe { handle::take_shared(compact) });
         }
         self.free_collection();
     }
@@ -449,7 +450,7 @@ impl<'a> EntryMut<'a> {
         if is_string && fits(block_bytes(front, &plan), self.0.bytes()) {
             if let Some(old) = self.as_ref().shared_handle() {
                 // SAFETY: the value that holds the reference is overwritten now.
-                unsafe { handle::release_shared(old) };
+                lazyfree::discard_string(unsafe { handle::take_shared(old) });
             }
             let flag = self.0.kind() & HAS_DEADLINE;
             write_value(&mut self.0, front, flag, plan);

@@ -1,33 +1,83 @@
-//! Collections that nobody can reach any more and that take long to free.
+//! Values that nobody can reach any more and that take long to free.
 //!
-//! Whatever deletes a key drops its entry. A small collection is freed right there; a large
-//! one waits here until the maintenance thread, or whoever needs memory, frees it in steps. So
-//! no command, whichever way it deletes, is slow because of what it deletes.
+//! Whatever deletes a key drops its entry. A small value is freed right there; a large one
+//! waits here until the maintenance thread, or whoever needs memory, frees it in steps. So
+//! no command, whichever way it deletes, is slow because of what it deletes: not DEL, not SET
+//! over a large collection, not FLUSHALL SYNC. The directives `lazyfree-lazy-*`, by which Redis
+//! chooses between waiting and not waiting, have nothing to choose from.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ebb_collections::Collection;
+use ebb_heap::Shared;
 use parking_lot::Mutex;
 
 /// A collection of so many elements is freed at once.
 const AT_ONCE_MAX: usize = 64;
+/// So is a string of so many bytes. The kernel takes some 50 us for each megabyte it gets back.
+const BYTES_AT_ONCE_MAX: usize = 4 << 20;
 
-static WAITING: Mutex<VecDeque<Box<Collection>>> = Mutex::new(VecDeque::new());
-/// Collections that wait or are being freed.
+enum Value {
+    Collection(Box<Collection>),
+    String(Shared),
+}
+
+impl Value {
+    fn bytes(&self) -> usize {
+        match self {
+            Value::Collection(collection) => {
+                let footprint = collection.footprint();
+                footprint.data + footprint.index + footprint.outside
+            }
+            Value::String(shared) => shared.heap_bytes(),
+        }
+    }
+
+    /// Frees a part; answers whether something is left.
+    fn free_step(&mut self) -> bool {
+        match self {
+            Value::Collection(collection) => collection.free_step(),
+            Value::String(_) => false,
+        }
+    }
+}
+
+static WAITING: Mutex<VecDeque<(Value, usize)>> = Mutex::new(VecDeque::new());
+/// Values that wait or are being freed.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Bytes that they take.
+static BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// Frees a collection, at once or later.
 pub(crate) fn discard(collection: Box<Collection>) {
     if collection.len() > AT_ONCE_MAX {
-        COUNT.fetch_add(1, Ordering::Relaxed);
-        WAITING.lock().push_back(collection);
+        leave(Value::Collection(collection));
     }
 }
 
-/// Collections waiting to be freed.
+/// Gives up a reference to a string: if it was the last, it is freed at once or later.
+pub(crate) fn discard_string(shared: Shared) {
+    if shared.heap_bytes() > BYTES_AT_ONCE_MAX && shared.reference_count() == 1 {
+        leave(Value::String(shared));
+    }
+}
+
+fn leave(value: Value) {
+    let bytes = value.bytes();
+    BYTES.fetch_add(bytes, Ordering::Relaxed);
+    COUNT.fetch_add(1, Ordering::Relaxed);
+    WAITING.lock().push_back((value, bytes));
+}
+
+/// Values waiting to be freed.
 pub fn pending() -> usize {
     COUNT.load(Ordering::Relaxed)
+}
+
+/// Bytes that they take.
+pub fn pending_bytes() -> usize {
+    BYTES.load(Ordering::Relaxed)
 }
 
 /// Frees some elements of one that waits; answers whether there was one.
@@ -35,10 +85,14 @@ pub fn step() -> bool {
     if pending() == 0 {
         return false;
     }
-    let Some(mut collection) = WAITING.lock().pop_front() else { return false };
-    if collection.free_step() {
-        WAITING.lock().push_front(collection);
+    let Some((mut value, counted)) = WAITING.lock().pop_front() else { return false };
+    if value.free_step() {
+        let left = value.bytes().min(counted);
+        BYTES.fetch_sub(counted - left, Ordering::Relaxed);
+        WAITING.lock().push_front((value, left));
     } else {
+        drop(value);
+        BYTES.fetch_sub(counted, Ordering::Relaxed);
         COUNT.fetch_sub(1, Ordering::Relaxed);
     }
     true

@@ -14,6 +14,7 @@ pub mod defrag;
 mod editor;
 mod entries;
 pub mod entry;
+pub mod eviction;
 mod gate;
 pub mod lazyfree;
 pub mod part;
@@ -36,6 +37,7 @@ pub use ebb_heap::{OutOfMemory, Shared};
 pub use ebb_table::POSITION_BITS;
 pub use editor::Editor;
 pub use entry::{Entry, EntryMut, EntryRef, StringRef, StringValue, Type, ValueRef};
+use eviction::{AccessClock, Evicted, Rule, Search, Target};
 pub use gate::Gate;
 pub use part::{Counts, Deadline, ExpireStep, Expired, Part, Trash};
 pub use routes::{PartId, Routes, Seat, Totals};
@@ -99,8 +101,9 @@ impl<'a> Key<'a> {
 /// One part of the keyspace, behind one lock.
 pub struct Shard {
     data: ArenaId,
-    clock: u32,
+    clock: AccessClock,
     dbs: Box<[Db]>,
+    search: Search,
     /// Who watches keys here.
     pub watch: WatchTable,
     /// Who waits for keys here.
@@ -110,7 +113,7 @@ pub struct Shard {
 impl Shard {
     /// Sets the access clock for entries that are made or touched from now on.
     #[inline]
-    pub fn set_clock(&mut self, clock: u32) {
+    pub fn set_clock(&mut self, clock: AccessClock) {
         self.clock = clock;
     }
 
@@ -167,6 +170,30 @@ impl Shard {
         })
     }
 
+    /// Deletes the key that the rule names, and marks the transactions that watch it. `evicted`
+    /// is told of its database and name.
+    pub fn evict(&mut self, rule: &Rule, evicted: impl FnOnce(usize, &[u8])) -> Option<Evicted> {
+        let watch = &self.watch;
+        let mut parts: Vec<Target<'_>> = Vec::new();
+        for (number, db) in self.dbs.iter_mut().enumerate() {
+            let named = db.parts_with_ids_mut().filter(|(_, part)| !part.is_empty());
+            parts.extend(named.map(|(id, part)| (number << PartId::BITS | usize::from(id), part)));
+        }
+        self.search.evict(&mut parts, rule, |number, key| {
+            let db = number >> PartId::BITS;
+            if !watch.is_empty() {
+                watch.touch(db, key);
+            }
+            evicted(db, key);
+        })
+    }
+
+    /// Bytes of the data that are not in the heap: directories, deadlines, histories and what
+    /// large collections have there.
+    pub fn outside_bytes(&self) -> usize {
+        self.dbs.iter().map(Db::outside_bytes).sum()
+    }
+
     /// Where the blocks of collections are allocated.
     pub fn arenas(&self) -> Arenas {
         self.dbs[0].arenas_of(&[])
@@ -189,6 +216,8 @@ pub struct Keyspace {
     hasher: KeyHasher,
     databases: usize,
     trash: Mutex<VecDeque<Trash>>,
+    /// Bytes in it.
+    trash_bytes: AtomicUsize,
     /// What keeps those apart who lock several shards.
     pub gate: Gate,
 }
@@ -203,8 +232,9 @@ impl Keyspace {
             let dbs = (0..databases).map(|_| Db::new(data, index, hasher.clone())).collect();
             Mutex::new(Shard {
                 data,
-                clock: 0,
+                clock: AccessClock::default(),
                 dbs,
+                search: Search::default(),
                 watch: WatchTable::default(),
                 wait: WaitTable::default(),
             })
@@ -218,6 +248,7 @@ impl Keyspace {
             hasher,
             databases,
             trash: Mutex::default(),
+            trash_bytes: AtomicUsize::new(0),
             gate: Gate::default(),
         }
     }
@@ -301,6 +332,7 @@ impl Keyspace {
     /// Leaves contents to be freed later.
     pub fn discard(&self, trash: Trash) {
         if !trash.is_empty() {
+            self.trash_bytes.fetch_add(trash.bytes(), Ordering::Relaxed);
             self.trash.lock().push_back(trash);
         }
     }
@@ -310,13 +342,20 @@ impl Keyspace {
         self.trash.lock().iter().map(Trash::len).sum::<usize>() + lazyfree::pending()
     }
 
+    /// About so many bytes are waiting to be freed.
+    pub fn trash_bytes(&self) -> usize {
+        self.trash_bytes.load(Ordering::Relaxed) + lazyfree::pending_bytes()
+    }
+
     /// Frees some waiting entries; answers whether there were any. Takes no shard's lock.
     pub fn free_trash_step(&self) -> bool {
         if lazyfree::step() {
             return true;
         }
         let Some(mut trash) = self.trash.lock().pop_front() else { return false };
+        let before = trash.bytes();
         trash.step();
+        self.trash_bytes.fetch_sub(before - trash.bytes(), Ordering::Relaxed);
         if !trash.is_empty() {
             self.trash.lock().push_front(trash);
         }

@@ -13,6 +13,7 @@ use rand::Rng;
 use crate::editor::Editor;
 use crate::entry::relocate::Work;
 use crate::entry::{Entry, EntryMut, EntryRef, Rewritten, StringValue, Summary, Type, grown};
+use crate::eviction::{AccessClock, Dice, S3Fifo};
 use ebb_table::{BUCKET_BYTES, Found, SLOTS};
 
 use crate::entries::{Entries, EntryDrain};
@@ -106,9 +107,12 @@ pub struct Part {
     data: ArenaId,
     index: ArenaId,
     /// The access clock that entries get when they are made or touched.
-    pub(crate) clock: u32,
+    pub(crate) clock: AccessClock,
+    /// What S3-FIFO remembers, while it is the policy.
+    pub(crate) fifo: Option<Box<S3Fifo>>,
+    pub(crate) dice: Dice,
     pub(crate) entries: Entries,
-    wheel: Wheel,
+    pub(crate) wheel: Wheel,
     pub(crate) counts: Counts,
     /// The hash of the key that was added last, until somebody asks; 0 if none was.
     created: u64,
@@ -148,7 +152,9 @@ impl Part {
         Part {
             data,
             index,
-            clock: 0,
+            clock: AccessClock::default(),
+            fifo: None,
+            dice: Dice::default(),
             entries: Entries::new(index, hasher),
             wheel: Wheel::default(),
             counts: Counts::default(),
@@ -261,13 +267,6 @@ impl Part {
         self.entries.get(found)
     }
 
-    /// The entry that was found, its access clock set to now.
-    #[inline]
-    pub fn touch(&mut self, found: Found) -> EntryRef<'_> {
-        self.entries.get_mut(found).set_clock(self.clock);
-        self.entries.get(found)
-    }
-
     /// The key's entry, to set its clock.
     #[inline]
     pub fn get_mut(&mut self, key: &Key<'_>) -> Option<EntryMut<'_>> {
@@ -297,6 +296,10 @@ impl Part {
             let entry = Entry::build(self.data, key.bytes(), deadline, value)?;
             return self.insert_new(key.hash(), entry);
         };
+        if deadline != Deadline::Keep {
+            // Who keeps a deadline has looked at the key before.
+            self.touch(found);
+        }
         let old = self.entries.get(found).deadline();
         let new = match deadline {
             Deadline::Keep => old,
@@ -352,7 +355,8 @@ impl Part {
 
     fn insert_new(&mut self, hash: u64, mut entry: Entry) -> Result<(), OutOfMemory> {
         let deadline = entry.as_ref().deadline();
-        entry.set_clock(self.clock);
+        let clock = self.fresh_clock(hash, entry.as_ref().clock());
+        entry.set_clock(clock);
         entry.set_partition(self.id);
         let mut counts = self.counts;
         counts.add(&entry.as_ref());
@@ -603,9 +607,11 @@ impl Part {
     pub fn detach(&mut self) -> Trash {
         let counts = std::mem::take(&mut self.counts);
         self.wheel = Wheel::default();
-        let trash = Trash { drains: vec![self.entries.detach()], bytes: counts.bytes.iter().sum() };
+        self.fifo = None;
+        let drain = self.entries.detach();
+        let (entries, bytes) = (drain.len(), counts.bytes.iter().sum());
         self.tell_counts();
-        trash
+        Trash { entries, drains: vec![drain], bytes }
     }
 }
 
@@ -613,6 +619,8 @@ impl Part {
 #[derive(Default)]
 pub struct Trash {
     drains: Vec<EntryDrain>,
+    /// Entries and bytes when they were detached.
+    entries: usize,
     bytes: usize,
 }
 
@@ -620,6 +628,7 @@ impl Trash {
     /// Both together.
     pub(crate) fn join(mut self, other: Trash) -> Trash {
         self.drains.extend(other.drains);
+        self.entries += other.entries;
         self.bytes += other.bytes;
         self
     }
@@ -634,9 +643,10 @@ impl Trash {
         self.len() == 0
     }
 
-    /// Bytes that the entries took when they were detached.
+    /// Bytes that the entries take, if those that are left are like those that are gone.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        let share = self.len() as f64 / self.entries.max(1) as f64;
+        (self.bytes as f64 * share) as usize
     }
 
     /// Frees some 200 entries; answers whether there were any.

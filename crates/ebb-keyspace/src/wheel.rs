@@ -108,6 +108,54 @@ impl Wheel {
         }
     }
 
+    /// Takes a record out, whichever `roll` chooses: of all, or of those whose time comes first.
+    /// Whoever looks for keys with a deadline files it again, unless it was of no use any more.
+    pub fn draw(&mut self, first: bool, roll: u64) -> Option<u64> {
+        if self.records == 0 {
+            return None;
+        }
+        if first && self.opened.is_empty() {
+            let (_, level, slot) = self.first_filled();
+            let count = self.levels[level].slots[slot].len();
+            return self.take(level, slot, roll as usize % count.max(1));
+        }
+        let count = if first { self.opened.len() } else { self.records };
+        let mut place = roll as usize % count;
+        if place < self.opened.len() {
+            self.records -= 1;
+            return Some(self.opened.swap_remove(place));
+        }
+        place -= self.opened.len();
+        for level in 0..LEVELS {
+            let mut filled = self.levels[level].filled;
+            while filled != 0 {
+                let slot = filled.trailing_zeros() as usize;
+                filled &= filled - 1;
+                let count = self.levels[level].slots[slot].len();
+                if place < count {
+                    return self.take(level, slot, place);
+                }
+                place -= count;
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, level: usize, slot: usize, place: usize) -> Option<u64> {
+        let level = &mut self.levels[level];
+        let records = &mut level.slots[slot];
+        if place >= records.len() {
+            return None;
+        }
+        let hash = records.swap_remove(place);
+        if records.is_empty() {
+            *records = Vec::new();
+            level.filled &= !(1 << slot);
+        }
+        self.records -= 1;
+        Some(hash)
+    }
+
     /// The filled slot whose time comes first: its first tick, level and number.
     fn first_filled(&self) -> (u64, usize, usize) {
         let candidates = self.levels.iter().enumerate().filter_map(|(number, level)| {
@@ -169,6 +217,26 @@ mod tests {
             let late = fired[hash] - deadline;
             assert!((0..TICK_MS + 7).contains(&late), "{late} ms late");
         }
+    }
+
+    #[test]
+    fn every_record_can_be_drawn_and_the_first_come_first() {
+        let mut wheel = Wheel::default();
+        wheel.next(1_000_000);
+        let mut random = SmallRng::seed_from_u64(4);
+        let deadlines: Vec<i64> =
+            (0..1000).map(|_| 1_000_000 + random.random_range(0..1i64 << 30)).collect();
+        deadlines.iter().enumerate().for_each(|(n, &at)| wheel.insert(at, n as u64));
+        let earliest = *deadlines.iter().min().unwrap();
+        let first = wheel.draw(true, random.random()).unwrap();
+        // Slots are wider the further away they are.
+        assert!(deadlines[first as usize] - earliest < (earliest - 1_000_000).max(16) * 64);
+        let mut drawn: Vec<u64> =
+            std::iter::from_fn(|| wheel.draw(false, random.random())).collect();
+        drawn.push(first);
+        drawn.sort_unstable();
+        assert_eq!(drawn, (0..1000).collect::<Vec<_>>());
+        assert!(wheel.is_empty() && wheel.next(i64::MAX).is_none());
     }
 
     #[test]

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use ebb_config::id;
 use ebb_engine::notify::Effects;
-use ebb_engine::{Event, Server, unix_ms};
+use ebb_engine::{Event, Server, eviction, unix_ms};
 use ebb_keyspace::{Expired, Shard};
 use parking_lot::MutexGuard;
 use rand::Rng;
 
 /// A shard's lock is held at most about this long.
 const SLICE: Duration = Duration::from_micros(300);
+/// Eviction lets other duties have their turn after this long.
+const EVICT_TIME: Duration = Duration::from_millis(10);
 /// Deadline records between two looks at the clock.
 const RECORDS: usize = 32;
 /// Keys that clients track, forgotten between two measurements because there are too many.
@@ -46,7 +48,7 @@ impl Maintenance {
     /// Runs until the server stops.
     pub(crate) fn run(mut self) {
         while !self.server.is_stopping() {
-            let busy = self.free_trash() | ebb_heap::collapse_step();
+            let busy = self.free_trash() | self.evict() | ebb_heap::collapse_step();
             let volatile = self.expire();
             if self.last_measure.elapsed() >= MEASURE {
                 self.measure();
@@ -78,6 +80,14 @@ impl Maintenance {
             (self.server.host.purge_allocator)();
         }
         more
+    }
+
+    /// Evicts for a while if memory is over its limit; answers whether to go on soon.
+    fn evict(&mut self) -> bool {
+        if self.server.paused(unix_ms()) != ebb_engine::PauseMode::Off {
+            return false;
+        }
+        eviction::relieve(self.server, EVICT_TIME, SLICE, &mut self.effects)
     }
 
     /// Deletes keys that are due. Answers whether any key has a deadline.
@@ -178,6 +188,7 @@ impl Maintenance {
         server.end_pause_if_over(unix_ms());
         (server.host.refresh_allocator)(&server.allocator);
         server.used_memory();
+        server.measure_for_eviction();
         let counters = &server.counters;
         let totals = [&counters.commands, &counters.net_in, &counters.net_out]
             .map(|counter| counter.load(Ordering::Relaxed));

@@ -140,6 +140,15 @@ pub unsafe fn release_shared(compact: Compact) {
     drop(unsafe { Shared::from_compact(compact) });
 }
 
+/// Takes over the reference that an entry's block holds.
+///
+/// # Safety
+/// `compact` is that reference, and is given up with this call.
+pub unsafe fn take_shared(compact: Compact) -> Shared {
+    // SAFETY: as the caller promises.
+    unsafe { Shared::from_compact(compact) }
+}
+
 /// Takes an entry's block out of its table.
 ///
 /// # Safety

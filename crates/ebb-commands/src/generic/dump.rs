@@ -4,11 +4,13 @@ use std::sync::atomic::Ordering;
 
 use ebb_config::id;
 use ebb_engine::collections::{hash_limits, list_fill, set_limits, sorted_set_limits};
+use ebb_engine::eviction::access_clock;
 use ebb_engine::{
     Argument, Categories, CommandError, CommandResult, CommandSpec, Context, Event, Flags,
     KeyFlags, KeySpec, Server,
 };
 use ebb_keyspace::Key;
+use ebb_keyspace::eviction::AccessClock;
 use ebb_persist::rdb::{self, LoadError, Place, Sealed, Sizes, kind};
 
 pub(super) static DUMP: CommandSpec = CommandSpec {
@@ -161,7 +163,7 @@ fn restore(ctx: &mut Context<'_>) -> CommandResult {
     } else {
         let db = ctx.session.db;
         ctx.insert(db, &key, entry)?;
-        set_idle_time(ctx, &key, options.idle_s);
+        set_clock(ctx, &key, &options);
         ctx.appeared(db, &key);
         ctx.changed(&key, Event::generic("restore"));
     }
@@ -169,15 +171,23 @@ fn restore(ctx: &mut Context<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Sets the access clock as if the key had not been used for so long. (Frequencies are kept by no policy.)
-fn set_idle_time(ctx: &mut Context<'_>, key: &Key<'_>, idle_s: Option<i64>) {
+/// Sets the access clock as if the key had not been used for so long, or as often, whichever the
+/// policy follows.
+fn set_clock(ctx: &mut Context<'_>, key: &Key<'_>, options: &Options) {
     /// The access clock has 24 bits of seconds, and the last stands for a clock that runs ahead.
     const CLOCK_MASK: i64 = 0xff_ffff;
 
-    let Some(idle_s) = idle_s else { return };
-    let clock = (ctx.now_ms / 1000 - idle_s.min(CLOCK_MASK - 1)) & CLOCK_MASK;
+    let now = access_clock(&ctx.server.config, ctx.now_ms);
+    let clock = match (now, options.idle_s, options.frequency) {
+        (AccessClock::Lru { .. }, Some(idle_s), _) => {
+            Some(((ctx.now_ms / 1000 - idle_s.min(CLOCK_MASK - 1)) & CLOCK_MASK) as u32)
+        }
+        (_, _, Some(frequency)) => now.with_frequency(frequency.into()),
+        _ => None,
+    };
+    let Some(clock) = clock else { return };
     if let Some(mut entry) = ctx.db(key).get_mut(key) {
-        entry.set_clock(clock as u32);
+        entry.set_clock(clock);
     }
 }
 

@@ -1,8 +1,10 @@
 //! OBJECT: how a value is kept.
 
+use ebb_engine::eviction::access_clock;
 use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Flags, KeyFlags, KeySpec,
 };
+use ebb_keyspace::eviction::{self, AccessClock};
 use ebb_keyspace::{EntryRef, StringRef, ValueRef};
 
 use crate::help;
@@ -100,17 +102,27 @@ pub(super) const IDLETIME: CommandSpec = CommandSpec {
     ..CommandSpec::NEW
 };
 
-/// The access clock has 24 bits of seconds.
-const CLOCK_MASK: u32 = 0xff_ffff;
-
 fn idletime(ctx: &mut Context<'_>) -> CommandResult {
-    let now_s = (ctx.now_ms / 1000) as u32;
-    describe(ctx, |entry, reply| {
-        let seconds = now_s.wrapping_sub(entry.clock()) & CLOCK_MASK;
-        // The clock is read a little later than it is written.
-        reply.integer(if seconds == CLOCK_MASK { 0 } else { seconds.into() });
-    });
+    let key = ctx.key(2);
+    let now_ms = ctx.now_ms;
+    let idle = ctx.inspect(&key).map(|entry| eviction::idle_seconds(entry.clock(), now_ms));
+    match idle {
+        None => ctx.reply.null(),
+        Some(_) if counts_uses(ctx) => {
+            return Err(CommandError::new(
+                "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that \
+                 when switching between policies at runtime LRU and LFU data will take some time \
+                 to adjust.",
+            ));
+        }
+        Some(seconds) => ctx.reply.integer(seconds.into()),
+    }
     Ok(())
+}
+
+/// Whether the policy counts how often keys are used, not when they were.
+fn counts_uses(ctx: &Context<'_>) -> bool {
+    !matches!(access_clock(&ctx.server.config, ctx.now_ms), AccessClock::Lru { .. })
 }
 
 pub(super) const FREQ: CommandSpec = CommandSpec {
@@ -130,6 +142,12 @@ fn freq(ctx: &mut Context<'_>) -> CommandResult {
     let key = ctx.key(2);
     if ctx.inspect(&key).is_none() {
         ctx.reply.null();
+        return Ok(());
+    }
+    let db = ctx.db(&key);
+    let frequency = db.get(&key).and_then(|entry| db.frequency(&entry));
+    if let Some(frequency) = frequency {
+        ctx.reply.integer(frequency.into());
         return Ok(());
     }
     Err(CommandError::new(
@@ -157,6 +175,18 @@ mod tests {
         assert_eq!(client.say("OBJECT REFCOUNT short"), ":1\r\n");
         assert_eq!(client.say("OBJECT IDLETIME short"), ":0\r\n");
         assert!(client.say("OBJECT FREQ short").starts_with("-ERR An LFU"));
+        client.say("CONFIG SET maxmemory-policy allkeys-lfu");
+        assert!(client.say("OBJECT IDLETIME short").starts_with("-ERR An LFU"));
+        assert_eq!(client.say("OBJECT IDLETIME nothing"), "$-1\r\n");
+        client.say("SET new v");
+        assert_eq!(client.say("OBJECT FREQ new"), ":5\r\n");
+        client.say("GET new");
+        assert_eq!(client.say("OBJECT FREQ new"), ":6\r\n");
+        client.say("CLIENT NO-TOUCH on");
+        (0..200).for_each(|_| drop(client.say("GET new")));
+        client.say("CLIENT NO-TOUCH off");
+        client.say("RENAME new newer");
+        assert!(client.say("OBJECT FREQ newer").as_str() <= ":7\r\n");
         assert!(client.say("OBJECT HELP").contains("ENCODING <key>"));
         assert_eq!(
             client.say("OBJECT WHAT"),

@@ -8,15 +8,15 @@ use crate::words::*;
 
 group! { after security::END;
     MAXMEMORY: u64 = sized("maxmemory", "0", Memory, 0, ULONG_MAX);
-    MAXMEMORY_POLICY: MaxmemoryPolicy =
-        word::<MaxmemoryPolicy>("maxmemory-policy", "noeviction").off("noeviction", "no eviction");
-    MAXMEMORY_SAMPLES: u32 = number("maxmemory-samples", "5", 1, INT_MAX).tunes("eviction");
-    MAXMEMORY_EVICTION_TENACITY: u32 =
-        number("maxmemory-eviction-tenacity", "10", 0, 100).tunes("eviction");
+    // Ebb's own: what the data takes, or what it makes the process hold.
+    MAXMEMORY_BASIS: MaxmemoryBasis = word::<MaxmemoryBasis>("maxmemory-basis", "used");
+    MAXMEMORY_POLICY: MaxmemoryPolicy = word::<MaxmemoryPolicy>("maxmemory-policy", "noeviction");
+    MAXMEMORY_SAMPLES: u32 = number("maxmemory-samples", "5", 1, INT_MAX);
+    MAXMEMORY_EVICTION_TENACITY: u32 = number("maxmemory-eviction-tenacity", "10", 0, 100);
     MAXMEMORY_CLIENTS: crate::store::MemoryOrPercent =
         sized("maxmemory-clients", "0", MemoryOrPercent, -100, LONG_MAX).off("0", "no eviction of clients");
-    LFU_LOG_FACTOR: u32 = number("lfu-log-factor", "10", 0, INT_MAX).tunes("eviction");
-    LFU_DECAY_TIME: u32 = number("lfu-decay-time", "1", 0, INT_MAX).tunes("eviction");
+    LFU_LOG_FACTOR: u32 = number("lfu-log-factor", "10", 0, INT_MAX);
+    LFU_DECAY_TIME: u32 = number("lfu-decay-time", "1", 0, INT_MAX);
     ACTIVE_EXPIRE_EFFORT: u32 = number("active-expire-effort", "1", 1, 10);
     LAZYFREE_LAZY_EVICTION: bool = yes_no("lazyfree-lazy-eviction", "no").tunes("lazy freeing");
     LAZYFREE_LAZY_EXPIRE: bool = yes_no("lazyfree-lazy-expire", "no").tunes("lazy freeing");

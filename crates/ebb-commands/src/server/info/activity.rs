@@ -60,11 +60,12 @@ pub(super) fn stats(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("expired_time_cap_reached_count", read(&counters.expire_cap_reached));
     text.field("expire_cycle_cpu_milliseconds", read(&counters.expire_nanos) / 1_000_000);
     text.field("expire_lag_ms", counters.expire_lag_ms.load(Ordering::Relaxed));
-    text.field("evicted_keys", 0);
-    text.field("evicted_clients", 0);
+    text.field("evicted_keys", read(&counters.evicted_keys));
+    text.field("evicted_clients", read(&counters.evicted_clients));
     text.field("evicted_scripts", ctx.server.scripting.cache.lock().evicted);
-    text.field("total_eviction_exceeded_time", 0);
-    text.field("current_eviction_exceeded_time", 0);
+    let (total_ms, current_ms) = ctx.server.exceeded_times_ms();
+    text.field("total_eviction_exceeded_time", total_ms);
+    text.field("current_eviction_exceeded_time", current_ms);
     text.field("keyspace_hits", read(&counters.keyspace_hits) + ctx.journal.hits);
     text.field("keyspace_misses", read(&counters.keyspace_misses) + ctx.journal.misses);
     let pubsub = &ctx.server.pubsub;

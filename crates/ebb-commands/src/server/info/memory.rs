@@ -36,7 +36,8 @@ pub(super) fn memory(ctx: &mut Context<'_>, text: &mut Text) {
         "mem_fragmentation_bytes",
         memory.process_fragmentation(),
     );
-    text.field("mem_not_counted_for_evict", 0);
+    let not_counted = memory.used.saturating_sub(server.counted_memory());
+    text.field("mem_not_counted_for_evict", if limit == 0 { 0 } else { not_counted });
     text.field("mem_replication_backlog", 0);
     text.field("mem_total_replication_buffers", 0);
     text.field("mem_clients_slaves", 0);
