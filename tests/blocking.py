@@ -51,10 +51,25 @@ def order(server):
     assert writer("EXISTS", "queue", "moved") == 0 and blocked(admin) == 0
 
 
+def several(server):
+    """Who waits for several elements gets them together, and hears of its own change after that."""
+    admin, writer, client = server.client(), server.client(), server.client()
+    client("HELLO", 3)
+    client("CLIENT", "TRACKING", "ON")
+    client("LRANGE", "to", 0, -1)
+    waits(admin, client, "BLMOVEM", "from", "to", "LEFT", "RIGHT", 0, "EXACTLY", 3, "BULK")
+    for number in range(4):
+        writer("RPUSH", "from", number)
+    assert client.read() == [b"0", b"1", b"2"]
+    assert client.read() == [b"invalidate", [b"to"]]
+    assert writer("LRANGE", "from", 0, -1) == [b"3"]
+
+
 def timeouts(server):
     client = server.client()
     for command, answer in [(["BLPOP", "none", "0.05"], None),
                             (["BLMOVE", "none", "to", "LEFT", "LEFT", "0.05"], None),
+                            (["BLMOVEM", "none", "to", "LEFT", "LEFT", "0.05", "EXACTLY", 2, "BULK"], None),
                             (["BLMPOP", "0.05", 2, "none", "nothing", "LEFT"], None)]:
         start = time.time()
         assert client(*command) == answer
@@ -125,10 +140,10 @@ def crowd(server):
 def main():
     for threads in (1, 4):
         with Server(sys.argv[1], "--io-threads", threads) as server:
-            for test in (order, timeouts, ends, crowd):
+            for test in (order, several, timeouts, ends, crowd):
                 Client(server.port)("FLUSHALL")
                 test(server)
-        print("%d worker threads: order, timeouts, ends, crowd: ok" % threads)
+        print("%d worker threads: order, several, timeouts, ends, crowd: ok" % threads)
 
 
 if __name__ == "__main__":

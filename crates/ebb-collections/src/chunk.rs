@@ -1,12 +1,24 @@
 //! A chunk of a grown list: packed items with room at both ends, so that pushing and popping
-//! move nothing.
+//! move nothing. The items of a chunk far from the list's ends may be compressed; who changes
+//! them, or looks at an end, expands the chunk before.
+
+use std::borrow::Cow;
 
 use ebb_heap::{ArenaId, Block, OutOfMemory};
+use ebb_types::lzf;
 
 use crate::packed::{Header, Trailer, item_before, list_item, list_item_bytes};
 
 /// The heap's tag for chunks.
 const KIND_CHUNK: u8 = 96;
+/// The heap's tag for chunks whose items are compressed.
+const KIND_COMPRESSED: u8 = 99;
+
+/// Items of fewer bytes are not compressed, nor those of very many, which would take long.
+const COMPRESSED_BYTES_MIN: usize = 48;
+const COMPRESSED_BYTES_MAX: usize = 1 << 20;
+/// Compression that saves less is not worth it.
+const SAVING_MIN: usize = 8;
 
 /// Which end of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +32,7 @@ pub enum End {
 /// Items of a list in one block.
 pub(crate) struct Chunk {
     block: Block,
+    /// Where its items begin in the block; if they are compressed, how long they are expanded.
     start: u32,
     end: u32,
     count: u32,
@@ -42,9 +55,52 @@ impl Chunk {
         Ok(Chunk { block, start: start as u32, end, count: count as u32 })
     }
 
-    /// Its items.
+    /// Whether its items are compressed.
+    #[inline]
+    fn is_compressed(&self) -> bool {
+        self.block.kind() == KIND_COMPRESSED
+    }
+
+    /// Its items, expanded if they are compressed.
+    #[inline]
+    pub(crate) fn read(&self) -> Cow<'_, [u8]> {
+        if self.is_compressed() { Cow::Owned(self.expanded()) } else { Cow::Borrowed(self.items()) }
+    }
+
+    fn expanded(&self) -> Vec<u8> {
+        let compressed = &self.block.body()[..self.end as usize];
+        // It is what `compress` has made of a chunk, and nobody has changed it since.
+        lzf::decompress(compressed, u64::from(self.start)).expect("a chunk that was compressed")
+    }
+
+    /// Compresses its items, if that is worth it. Without memory it stays as it is.
+    pub(crate) fn compress(&mut self) {
+        let len = self.len();
+        if self.is_compressed() || !(COMPRESSED_BYTES_MIN..=COMPRESSED_BYTES_MAX).contains(&len) {
+            return;
+        }
+        let Some(compressed) = lzf::compress(self.items(), SAVING_MIN) else { return };
+        let block = Block::allocate(self.block.arena(), compressed.len(), KIND_COMPRESSED);
+        let Ok(mut block) = block else { return };
+        block.body_mut()[..compressed.len()].copy_from_slice(&compressed);
+        let (start, end) = (len as u32, compressed.len() as u32);
+        *self = Chunk { block, start, end, count: self.count };
+    }
+
+    /// Expands its items, if they are compressed.
+    #[inline]
+    pub(crate) fn expand(&mut self) -> Result<(), OutOfMemory> {
+        if self.is_compressed() {
+            let items = self.expanded();
+            *self = Chunk::new(self.block.arena(), &items, self.count(), 0, End::Right)?;
+        }
+        Ok(())
+    }
+
+    /// Its items, which are not compressed.
     #[inline]
     pub(crate) fn items(&self) -> &[u8] {
+        debug_assert!(!self.is_compressed());
         &self.block.body()[self.start as usize..self.end as usize]
     }
 
@@ -54,14 +110,14 @@ impl Chunk {
         self.count as usize
     }
 
-    /// Bytes of its items.
+    /// Bytes of its items, expanded.
     pub(crate) fn len(&self) -> usize {
-        (self.end - self.start) as usize
+        if self.is_compressed() { self.start as usize } else { (self.end - self.start) as usize }
     }
 
     /// Whether it holds one item of at least so many bytes.
     pub(crate) fn is_lone(&self, bytes: usize) -> bool {
-        self.count == 1 && self.len() > bytes && self.peek(End::Left).len() >= bytes
+        self.count == 1 && self.len() > bytes && list_item(&self.read(), 0).0.len() >= bytes
     }
 
     /// Bytes of its block.
@@ -74,7 +130,13 @@ impl Chunk {
     }
 
     pub(crate) fn duplicate(&self) -> Result<Chunk, OutOfMemory> {
-        Chunk::new(self.block.arena(), self.items(), self.count(), 0, End::Right)
+        if !self.is_compressed() {
+            return Chunk::new(self.block.arena(), self.items(), self.count(), 0, End::Right);
+        }
+        let compressed = &self.block.body()[..self.end as usize];
+        let mut block = Block::allocate(self.block.arena(), compressed.len(), KIND_COMPRESSED)?;
+        block.body_mut()[..compressed.len()].copy_from_slice(compressed);
+        Ok(Chunk { block, ..*self })
     }
 
     /// Where the item with an index begins; the end for the number of items.

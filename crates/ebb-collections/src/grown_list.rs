@@ -1,11 +1,12 @@
-//! A list in chunks.
+//! A list in chunks. Those at its ends are never compressed, others beyond a depth may be.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use ebb_heap::{Block, OutOfMemory};
 
-use crate::chunk::{Chunk, End, encode};
+use crate::chunk::{Chunk, End, encode, offset_of};
 use crate::collection::Footprint;
 use crate::list::Fill;
 use crate::packed::{item_before, list_item, list_item_bytes};
@@ -49,7 +50,7 @@ impl GrownList {
         self.quick
     }
 
-    /// Does something with a chunk and keeps the count of bytes.
+    /// Does something with a chunk, expanded, and keeps the count of bytes.
     fn with<R>(
         &mut self,
         chunk: usize,
@@ -57,9 +58,52 @@ impl GrownList {
     ) -> Result<R, OutOfMemory> {
         let chunk = &mut self.chunks[chunk];
         self.bytes -= chunk.bytes();
-        let result = work(chunk);
+        let result = chunk.expand().and_then(|()| work(chunk));
         self.bytes += chunk.bytes();
         result
+    }
+
+    /// Compresses a chunk that is more than `depth` chunks away from both ends, and expands any
+    /// other, if there is memory for it.
+    fn settle_chunk(&mut self, at: usize, depth: usize) {
+        let is_inner = at >= depth && at.saturating_add(depth) < self.chunks.len();
+        let Some(chunk) = self.chunks.get_mut(at) else { return };
+        self.bytes -= chunk.bytes();
+        match is_inner {
+            true => chunk.compress(),
+            false => drop(chunk.expand()),
+        }
+        self.bytes += chunk.bytes();
+    }
+
+    /// Settles chunks that were changed, and, if chunks have come or gone, those that thereby
+    /// have come farther from an end or nearer to it.
+    fn settle(&mut self, depth: usize, touched: Range<usize>, come_or_gone: usize) {
+        if depth == 0 {
+            return;
+        }
+        touched.for_each(|at| self.settle_chunk(at, depth));
+        if come_or_gone > 0 {
+            let len = self.chunks.len();
+            let to = depth.saturating_add(come_or_gone).min(len);
+            for at in depth.saturating_sub(come_or_gone)..to {
+                self.settle_chunk(at, depth);
+                self.settle_chunk(len - 1 - at, depth);
+            }
+        }
+    }
+
+    /// Expands the chunks that will be at the ends when some items are gone.
+    fn expand_new_ends(&mut self, gone: &Range<usize>) -> Result<(), OutOfMemory> {
+        if gone.start == 0 && gone.end < self.len {
+            let first = self.locate(gone.end).0;
+            self.with(first, |_| Ok(()))?;
+        }
+        if gone.end == self.len && gone.start > 0 {
+            let last = self.locate(gone.start - 1).0;
+            self.with(last, |_| Ok(()))?;
+        }
+        Ok(())
     }
 
     fn insert_chunk(&mut self, at: usize, chunk: Chunk) {
@@ -105,6 +149,7 @@ impl GrownList {
                 let at = if end == End::Left { 0 } else { self.chunks.len() };
                 self.insert_chunk(at, chunk);
                 self.quick |= self.chunks.len() > 1;
+                self.settle(fill.depth, 0..0, 1);
             }
         }
         self.len += 1;
@@ -137,22 +182,26 @@ impl GrownList {
         (self.chunks.len(), 0)
     }
 
-    pub(crate) fn get(&self, index: usize) -> Option<&[u8]> {
+    pub(crate) fn get(&self, index: usize) -> Option<Cow<'_, [u8]>> {
         let (at, index) = self.locate(index);
         let chunk = self.chunks.get(at)?;
-        let items = chunk.items();
-        Some(&items[list_item(items, chunk.offset(index)).0])
+        let items = chunk.read();
+        let body = list_item(&items, offset_of(&items, chunk.count(), index)).0;
+        Some(match items {
+            Cow::Borrowed(items) => Cow::Borrowed(&items[body]),
+            Cow::Owned(items) => Cow::Owned(items[body].to_vec()),
+        })
     }
 
     /// Visits items from an index on, until `visit` answers false.
-    pub(crate) fn walk<'a>(&'a self, from: usize, mut visit: impl FnMut(&'a [u8]) -> bool) {
+    pub(crate) fn walk(&self, from: usize, mut visit: impl FnMut(&[u8]) -> bool) {
         let (first, index) = self.locate(from);
         let mut skip = index;
         for chunk in self.chunks.range(first.min(self.chunks.len())..) {
-            let items = chunk.items();
-            let mut at = chunk.offset(std::mem::take(&mut skip));
+            let items = chunk.read();
+            let mut at = offset_of(&items, chunk.count(), std::mem::take(&mut skip));
             while at < items.len() {
-                let (body, end) = list_item(items, at);
+                let (body, end) = list_item(&items, at);
                 if !visit(&items[body]) {
                     return;
                 }
@@ -162,16 +211,16 @@ impl GrownList {
     }
 
     /// Visits items before an index, backwards, until `visit` answers false.
-    pub(crate) fn walk_back<'a>(&'a self, before: usize, mut visit: impl FnMut(&'a [u8]) -> bool) {
+    pub(crate) fn walk_back(&self, before: usize, mut visit: impl FnMut(&[u8]) -> bool) {
         let Some(last) = before.checked_sub(1) else { return };
         let (first, index) = self.locate(last);
         let mut upto = Some(index + 1);
         for chunk in self.chunks.range(..=first).rev() {
-            let items = chunk.items();
-            let mut at = chunk.offset(upto.take().unwrap_or(chunk.count()));
+            let items = chunk.read();
+            let mut at = offset_of(&items, chunk.count(), upto.take().unwrap_or(chunk.count()));
             while at > 0 {
-                at = item_before(items, at);
-                if !visit(&items[list_item(items, at).0]) {
+                at = item_before(&items, at);
+                if !visit(&items[list_item(&items, at).0]) {
                     return;
                 }
             }
@@ -180,12 +229,15 @@ impl GrownList {
 
     pub(crate) fn set(&mut self, index: usize, item: &[u8], fill: Fill) -> Result<(), OutOfMemory> {
         let (at, index) = self.locate(index);
+        self.with(at, |_| Ok(()))?;
         let chunk = &self.chunks[at];
         let old = chunk.offset(index + 1) - chunk.offset(index);
         let len = chunk.len() - old + list_item_bytes(item.len());
         let shares = item.len() < fill.lone && fill.allows(chunk.count(), len);
         if chunk.count() == 1 || shares {
-            return self.with(at, |chunk| chunk.splice(index..index + 1, &encode(item), 1));
+            self.with(at, |chunk| chunk.splice(index..index + 1, &encode(item), 1))?;
+            self.settle(fill.depth, at..at + 1, 0);
+            return Ok(());
         }
         // The item gets a chunk of its own, between what was before it and after it.
         let own = Chunk::new(self.arenas.data, &encode(item), 1, 0, End::Right)?;
@@ -196,6 +248,7 @@ impl GrownList {
         })?;
         self.insert_chunk(at + 1, own);
         self.drop_empty(at..at + 3);
+        self.settle(fill.depth, at..at + 3, 2);
         Ok(())
     }
 
@@ -213,17 +266,20 @@ impl GrownList {
             return self.push(End::Right, item, fill);
         }
         let (at, index) = self.locate(index);
+        self.with(at, |_| Ok(()))?;
         let chunk = &self.chunks[at];
         let encoded = encode(item);
         let shares = item.len() < fill.lone && !chunk.is_lone(fill.lone);
         if shares && fill.allows(chunk.count() + 1, chunk.len() + encoded.len()) {
             self.with(at, |chunk| chunk.splice(index..index, &encoded, 1))?;
+            self.settle(fill.depth, at..at + 1, 0);
         } else {
             let own = Chunk::new(self.arenas.data, &encoded, 1, 0, End::Right)?;
             self.split(at, index)?;
             self.insert_chunk(at + 1, own);
             self.drop_empty(at..at + 3);
             self.merge_around(at, fill)?;
+            self.settle(fill.depth, at.saturating_sub(1)..at + 3, 4);
             self.quick = true;
         }
         self.len += 1;
@@ -265,7 +321,7 @@ impl GrownList {
             if !fill.half().allows(low.count() + high.count(), low.len() + high.len()) {
                 continue;
             }
-            let (items, count) = (high.items().to_vec(), high.count());
+            let (items, count) = (high.read().into_owned(), high.count());
             let end = low.count();
             self.with(first, |chunk| chunk.splice(end..end, &items, count))?;
             self.remove_chunk(first + 1);
@@ -275,6 +331,8 @@ impl GrownList {
 
     /// Removes items.
     pub(crate) fn remove(&mut self, range: Range<usize>, fill: Fill) -> Result<(), OutOfMemory> {
+        self.expand_new_ends(&range)?;
+        let chunks = self.chunks.len();
         let mut left = range.len();
         let (mut at, mut index) = self.locate(range.start);
         while left > 0 {
@@ -298,6 +356,7 @@ impl GrownList {
             index = 0;
         }
         self.merge_around(at.min(self.chunks.len().saturating_sub(1)), fill)?;
+        self.settle(fill.depth, at.saturating_sub(2)..at + 1, chunks - self.chunks.len());
         let shrunk = match self.chunks.len() {
             0 => true,
             1 => fill.half().allows(self.chunks[0].count(), self.chunks[0].len()),

@@ -1,5 +1,6 @@
 //! Lists, packed or in chunks.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,6 +26,8 @@ pub struct Fill {
     pub(crate) count: usize,
     /// Items of so many bytes have a chunk of their own.
     pub(crate) lone: usize,
+    /// Chunks at each end that are not compressed; 0 if none is.
+    pub(crate) depth: usize,
 }
 
 /// Items of so many bytes have a chunk of their own, unless a test says otherwise.
@@ -42,10 +45,16 @@ impl Fill {
     pub fn from_directive(value: i64) -> Fill {
         let lone = LONE.load(Ordering::Relaxed);
         if value >= 0 {
-            return Fill { bytes: 8192, count: value.clamp(1, COUNT_MAX as i64) as usize, lone };
+            let count = value.clamp(1, COUNT_MAX as i64) as usize;
+            return Fill { bytes: 8192, count, lone, depth: 0 };
         }
         let exponent = (-value).clamp(1, 5) - 1;
-        Fill { bytes: 4096 << exponent, count: usize::MAX, lone }
+        Fill { bytes: 4096 << exponent, count: usize::MAX, lone, depth: 0 }
+    }
+
+    /// The same, with all but so many chunks at each end compressed; 0 for none.
+    pub fn with_depth(self, depth: usize) -> Fill {
+        Fill { depth, ..self }
     }
 
     pub(crate) fn allows(self, count: usize, bytes: usize) -> bool {
@@ -53,7 +62,7 @@ impl Fill {
     }
 
     pub(crate) fn half(self) -> Fill {
-        Fill { bytes: self.bytes / 2, count: (self.count / 2).max(1), lone: self.lone }
+        Fill { bytes: self.bytes / 2, count: (self.count / 2).max(1), ..self }
     }
 }
 
@@ -85,13 +94,13 @@ impl<'a> ListRef<'a> {
     }
 
     /// An item.
-    pub fn get(&self, index: usize) -> Option<&'a [u8]> {
+    pub fn get(&self, index: usize) -> Option<Cow<'a, [u8]>> {
         match self {
             _ if index >= self.len() => None,
             ListRef::Packed(bytes) => {
                 let items = items(bytes);
                 let at = offset_of(items, count(bytes), index);
-                Some(&items[list_item(items, at).0])
+                Some(Cow::Borrowed(&items[list_item(items, at).0]))
             }
             ListRef::Grown(list) => list.get(index),
         }
@@ -101,13 +110,17 @@ impl<'a> ListRef<'a> {
     pub fn peek(&self, end: End) -> Option<&'a [u8]> {
         match (self, end) {
             (ListRef::Grown(list), _) => list.peek(end),
-            (_, End::Left) => self.get(0),
-            (_, End::Right) => self.get(self.len().checked_sub(1)?),
+            (ListRef::Packed(bytes), end) => {
+                let items = items(bytes);
+                let last = count(bytes).checked_sub(1)?;
+                let index = if end == End::Left { 0 } else { last };
+                Some(&items[list_item(items, offset_of(items, count(bytes), index)).0])
+            }
         }
     }
 
     /// Visits items from an index on, until `visit` answers false.
-    pub fn walk(&self, from: usize, mut visit: impl FnMut(&'a [u8]) -> bool) {
+    pub fn walk(&self, from: usize, mut visit: impl FnMut(&[u8]) -> bool) {
         match self {
             _ if from >= self.len() => {}
             ListRef::Packed(bytes) => {
@@ -126,7 +139,7 @@ impl<'a> ListRef<'a> {
     }
 
     /// Visits the items before an index, backwards, until `visit` answers false.
-    pub fn walk_back(&self, before: usize, mut visit: impl FnMut(&'a [u8]) -> bool) {
+    pub fn walk_back(&self, before: usize, mut visit: impl FnMut(&[u8]) -> bool) {
         let before = before.min(self.len());
         match self {
             ListRef::Packed(bytes) => {

@@ -96,17 +96,18 @@ fn check_list(list: &ListMut<MemorySlot>, model: &VecDeque<Vec<u8>>) {
         assert!(seen.iter().rev().eq(model.range(..from)), "before {from}");
     }
     let middle = model.len() / 2;
-    assert_eq!(list.get(middle), model.get(middle).map(Vec::as_slice));
+    assert_eq!(list.get(middle).as_deref(), model.get(middle).map(Vec::as_slice));
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(80))]
 
     #[test]
-    fn lists(ops in prop::collection::vec(list_op(), 1..250), fill in prop_oneof![Just(-1), Just(4), Just(-2)]) {
+    fn lists(ops in prop::collection::vec(list_op(), 1..250), fill in prop_oneof![Just(-1), Just(4), Just(-2)],
+        depths in prop::collection::vec(0usize..4, 1..3)) {
         let alone = ARENAS.lock().unwrap_or_else(|e| e.into_inner());
         let arenas = *alone;
-        let fill = Fill::from_directive(fill);
+        let mut fill = Fill::from_directive(fill).with_depth(depths[0]);
         let mut list = ListMut::new(MemorySlot::new(Form::List, arenas), fill);
         let mut model = VecDeque::new();
         for op in ops {
@@ -142,6 +143,8 @@ proptest! {
                 ListOp::Move => {
                     let mut slot = list.into_slot();
                     move_all(&mut slot);
+                    // The directive may change at any time.
+                    fill = fill.with_depth(depths[depths.len() - 1]);
                     list = ListMut::new(slot, fill);
                 }
                 ListOp::Set(..) => {}

@@ -291,8 +291,11 @@ fn serve_one(
     session.is_retry = true;
     let mut reply = Reply::default();
     reply.set_protocol(blocked.protocol);
+    // The reply comes first, then what the client is told of its own change.
+    executor.journal.effects.post.hold(blocked.client.id);
     executor.retry(blocked.command, &args, &mut session, locks, attendant, &mut reply);
     if session.would_block {
+        executor.journal.effects.post.release(executor.server, &blocked.client);
         return true;
     }
     *is_over = true;
@@ -303,5 +306,6 @@ fn serve_one(
         locks.shard_of(&key).wait.remove(blocked.db, key.bytes(), blocked.client.id);
     }
     post.leave(executor.server, &blocked.client, &encoded(&reply));
+    executor.journal.effects.post.release(executor.server, &blocked.client);
     true
 }

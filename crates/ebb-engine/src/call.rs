@@ -15,7 +15,7 @@ use crate::scripting::Attendant;
 use crate::server::Server;
 use crate::session::Session;
 use crate::slowlog::LogKind;
-use crate::spec::Flags;
+use crate::spec::{Flags, Scope};
 use crate::stats::{Outcome, Sample};
 use crate::table::Command;
 use crate::tracking;
@@ -75,7 +75,9 @@ pub(crate) fn run(
     if !journal.effects.is_empty() {
         journal.effects.publish(server, session.id());
     }
-    if session.tracking.is_some() && spec.flags.has(Flags::READONLY) {
+    // A script has read what its commands have, not what it was told that it may.
+    let is_script = spec.scope == Scope::Growing;
+    if session.tracking.is_some() && spec.flags.has(Flags::READONLY) && !is_script {
         tracking::remember(server, session, &call, random, &mut journal.effects.post);
     }
     if !session.is_retry {

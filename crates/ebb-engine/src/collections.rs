@@ -40,9 +40,10 @@ pub fn sorted_set_limits(server: &Server) -> Limits {
     }
 }
 
-/// How much a list keeps in one chunk.
+/// How much a list keeps in one chunk, and which chunks are compressed.
 pub fn list_fill(server: &Server) -> Fill {
-    Fill::from_directive(server.config.get(id::LIST_MAX_LISTPACK_SIZE))
+    let depth = server.config.get(id::LIST_COMPRESS_DEPTH) as usize;
+    Fill::from_directive(server.config.get(id::LIST_MAX_LISTPACK_SIZE)).with_depth(depth)
 }
 
 /// Wraps a slot as a set, with the configured limits.

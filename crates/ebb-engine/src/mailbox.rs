@@ -99,6 +99,8 @@ impl Client {
 pub struct Post {
     /// Clients by worker.
     clients: Vec<Vec<u64>>,
+    /// A client whose reply is yet to come, and what is to come after it.
+    held: Option<(u64, Vec<Message>)>,
 }
 
 impl Post {
@@ -111,6 +113,30 @@ impl Post {
                 self.clients.resize_with(client.worker + 1, Vec::new);
             }
             self.clients[client.worker].push(client.id);
+        }
+    }
+
+    /// Keeps what is left with [`Post::leave_after_reply`] for a client until [`Post::release`].
+    pub(crate) fn hold(&mut self, client: u64) {
+        self.held = Some((client, Vec::new()));
+    }
+
+    /// Leaves what was kept.
+    pub(crate) fn release(&mut self, server: &Server, client: &Client) {
+        let held = self.held.take().map(|(_, messages)| messages);
+        held.into_iter().flatten().for_each(|message| self.leave(server, client, &message));
+    }
+
+    /// Leaves a message that must not overtake the reply to the command that it tells of.
+    pub(crate) fn leave_after_reply(
+        &mut self,
+        server: &Server,
+        client: &Client,
+        message: &Message,
+    ) {
+        match &mut self.held {
+            Some((held, messages)) if *held == client.id => messages.push(message.clone()),
+            _ => self.leave(server, client, message),
         }
     }
 

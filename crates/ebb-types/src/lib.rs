@@ -10,5 +10,6 @@ pub mod glob;
 pub mod hyperloglog;
 pub mod lcs;
 pub mod long_double;
+pub mod lzf;
 pub mod number;
 mod numeral;

@@ -1,5 +1,7 @@
 //! LINDEX, LSET, LINSERT, LREM: elements within a list.
 
+use std::borrow::Cow;
+
 use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Event, Flags, Group, KeyFlags,
     KeySpec,
@@ -81,7 +83,8 @@ fn lindex(ctx: &mut Context<'_>) -> CommandResult {
     }
     let index = ctx.int(2)?;
     let Some(list) = ctx.peek(&key).and_then(|entry| entry.list()) else { return Ok(()) };
-    let item = resolve(index, list.len()).and_then(|index| list.get(index)).map(<[u8]>::to_vec);
+    let item = resolve(index, list.len()).and_then(|index| list.get(index));
+    let item = item.map(Cow::into_owned);
     match item {
         Some(item) => ctx.reply.bulk(&item),
         None => ctx.reply.null(),
@@ -210,5 +213,46 @@ mod tests {
         assert_eq!(client.say("LREM l 0 b"), ":1\r\n");
         assert_eq!(client.say("LREM l 0 c"), ":1\r\n");
         assert_eq!(client.say("EXISTS l"), ":0\r\n");
+    }
+
+    #[test]
+    fn compressed_lists_take_less_and_read_the_same() {
+        let usage = |client: &mut Client| -> usize {
+            client.say("MEMORY USAGE l")[1..].trim_end().parse().unwrap()
+        };
+        let mut plain = Client::new();
+        let mut packed = Client::with_config(&[("list-compress-depth", "1")]);
+        for client in [&mut plain, &mut packed] {
+            for n in 0..2000 {
+                client.run(&["RPUSH", "l", &format!("{n}:{}", "abc".repeat(40))]);
+            }
+        }
+        assert!(usage(&mut packed) < usage(&mut plain) / 4);
+        let both = |line: &str| {
+            let (one, other) = (plain.say(line), packed.say(line));
+            assert_eq!(one, other, "{line}");
+        };
+        let lines = [
+            "LINDEX l 1000",
+            "LSET l 900 x",
+            "LINSERT l AFTER x y",
+            "LPOS l y",
+            "LREM l -1 x",
+            "LTRIM l 100 1500",
+            "RPOP l 400",
+            "LPOP l 300",
+            "LRANGE l 0 -1",
+            "OBJECT ENCODING l",
+            "SORT l ALPHA LIMIT 3 5",
+        ];
+        lines.into_iter().for_each(both);
+        let before = usage(&mut packed);
+        packed.say("CONFIG SET list-compress-depth 0");
+        packed.say("COPY l m");
+        for client in [&mut plain, &mut packed] {
+            assert!(client.say("LPOP l 350").starts_with("*350"));
+        }
+        assert_eq!(plain.say("LRANGE l 0 -1"), packed.say("LRANGE l 0 -1"));
+        assert!(usage(&mut packed) < before);
     }
 }

@@ -113,6 +113,10 @@ fn srandmember(ctx: &mut Context<'_>) -> CommandResult {
                 reply.array(count.unsigned_abs() as usize);
             }
             for _ in 0..count.unwrap_or(-1).unsigned_abs() {
+                // Who asks for more than it may be sent is closed.
+                if reply.room() == 0 {
+                    break;
+                }
                 set.sample(&mut random, |member| member.with_bytes(|bytes| reply.bulk(bytes)));
             }
         }
@@ -179,6 +183,16 @@ mod tests {
         assert_eq!(client.say("SRANDMEMBER s -2"), "*2\r\n$1\r\n7\r\n$1\r\n7\r\n");
         assert_eq!(client.say("SRANDMEMBER s 0"), "*0\r\n");
         assert!(client.say("SRANDMEMBER s -9223372036854775808").contains("value must between"));
+    }
+
+    #[test]
+    fn drawing_ends_where_the_reply_is_too_long() {
+        let mut client = Client::new();
+        client.run(&["CONFIG", "SET", "client-output-buffer-limit", "normal 1000000 0 0"]);
+        client.say("SADD s a");
+        let reply = client.say("SRANDMEMBER s -999999999");
+        assert!(client.session.is_over_output_limit);
+        assert!(reply.len() < 2_000_000);
     }
 
     #[test]

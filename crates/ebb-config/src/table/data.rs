@@ -14,8 +14,7 @@ group! { after memory::END;
         .alias(&["hash-max-ziplist-value"]);
     LIST_MAX_LISTPACK_SIZE: i64 = number("list-max-listpack-size", "-2", -INT_MAX - 1, INT_MAX)
         .alias(&["list-max-ziplist-size"]);
-    LIST_COMPRESS_DEPTH: u32 =
-        number("list-compress-depth", "0", 0, INT_MAX).tunes("compressed lists");
+    LIST_COMPRESS_DEPTH: u32 = number("list-compress-depth", "0", 0, INT_MAX);
     SET_MAX_INTSET_ENTRIES: u64 =
         number("set-max-intset-entries", "512", 0, LONG_MAX);
     SET_MAX_LISTPACK_ENTRIES: u64 =

@@ -219,7 +219,7 @@ fn send(
 ) {
     if mode.redirect == 0 {
         if client.protocol() == Protocol::Resp3 {
-            post.leave(server, client, message.of(Protocol::Resp3));
+            post.leave_after_reply(server, client, message.of(Protocol::Resp3));
         }
         return;
     }
@@ -227,7 +227,7 @@ fn send(
         Some(target) => {
             let protocol = target.protocol();
             if protocol == Protocol::Resp3 || target.is_subscribed() {
-                post.leave(server, &target, message.of(protocol));
+                post.leave_after_reply(server, &target, message.of(protocol));
             }
         }
         None => report_broken(server, client, mode.redirect, post),

@@ -26,7 +26,6 @@ pub mod kind;
 mod listpack;
 mod load;
 mod load_stream;
-mod lzf;
 mod reader;
 mod save;
 mod save_stream;

@@ -1,6 +1,7 @@
 //! Reads the parts of which values are made.
 
-use super::lzf;
+use ebb_types::lzf;
+
 use super::text::Text;
 use super::{LoadError, Loaded, ensure};
 

@@ -1,8 +1,7 @@
 //! Writes the parts of which values are made.
 
+use ebb_types::lzf;
 use ebb_types::number::{IntegerText, parse_i64};
-
-use super::lzf;
 
 /// The longest text that may be one of the integers that have a short form.
 const INTEGER_LEN_MAX: usize = 11;

@@ -329,6 +329,35 @@ mod tests {
     }
 
     #[test]
+    fn what_a_script_reads_is_remembered() {
+        let (mut client, mut other) = tracker("");
+        other.say("MSET k 1 l 1");
+        let eval = |client: &mut Client, name: &str, script: &str| {
+            client.run(&[name, script, "2", "k", "l"]);
+        };
+        for name in ["EVAL", "EVAL_RO"] {
+            eval(&mut client, name, "return redis.call('ping')");
+            other.say("MSET k 2 l 2");
+            assert_eq!(client.mail(), "", "{name} has read nothing");
+            eval(&mut client, name, "return redis.call('get', 'k')");
+            other.say("MSET k 2 l 2");
+            assert_eq!(client.mail(), PUSH_K, "{name}");
+        }
+        eval(&mut client, "EVAL", "redis.call('get', 'k') redis.call('set', 'm', '1')");
+        other.say("MSET k 2 m 2");
+        assert_eq!(client.mail(), PUSH_K);
+    }
+
+    #[test]
+    fn the_reply_comes_before_what_it_has_changed() {
+        let (mut client, mut other) = tracker("");
+        client.say("LRANGE k 0 -1");
+        assert_eq!(client.say("BLMOVE source k LEFT LEFT 0"), "");
+        other.say("RPUSH source x");
+        assert_eq!(client.mail(), format!("$1\r\nx\r\n{PUSH_K}"));
+    }
+
+    #[test]
     fn prefixes_are_broadcast() {
         let (mut client, mut other) = tracker("BCAST PREFIX a: PREFIX b:");
         other.say("MSET a:1 x c:1 x a:2 x b:1 x");

@@ -17,7 +17,7 @@ const RATIO_MAX: u64 = 88;
 const TABLE_BITS_MAX: u32 = 13;
 
 /// Undoes the compression of something of `len` bytes.
-pub(super) fn decompress(mut input: &[u8], len: u64) -> Option<Vec<u8>> {
+pub fn decompress(mut input: &[u8], len: u64) -> Option<Vec<u8>> {
     if len > input.len() as u64 * RATIO_MAX {
         return None;
     }
@@ -77,7 +77,7 @@ fn write_reference(out: &mut Vec<u8>, distance: usize, length: usize) {
 }
 
 /// Compresses `input`; `None` if that does not save `saving` bytes.
-pub(super) fn compress(input: &[u8], saving: usize) -> Option<Vec<u8>> {
+pub fn compress(input: &[u8], saving: usize) -> Option<Vec<u8>> {
     let room = input.len().checked_sub(saving)?;
     // Where a sequence of three bytes was seen last, plus one.
     let bits = (input.len().max(1).ilog2() + 1).min(TABLE_BITS_MAX);
