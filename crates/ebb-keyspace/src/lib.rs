@@ -9,6 +9,7 @@
 //! shards. Absent on purpose: commands, expiry on access (the engine does that, because it
 //! also tells the journal), I/O.
 
+mod counts;
 pub mod database;
 pub mod defrag;
 mod editor;
@@ -19,6 +20,7 @@ mod gate;
 pub mod lazyfree;
 pub mod part;
 pub mod routes;
+mod trash;
 pub mod wait;
 pub mod watch;
 pub mod wheel;
@@ -32,6 +34,7 @@ use ebb_collections::Arenas;
 use ebb_heap::ArenaId;
 use parking_lot::{Mutex, MutexGuard};
 
+pub use counts::Counts;
 pub use database::{Db, Found, Settled};
 pub use ebb_heap::{OutOfMemory, Shared};
 pub use ebb_table::POSITION_BITS;
@@ -39,8 +42,9 @@ pub use editor::Editor;
 pub use entry::{Entry, EntryMut, EntryRef, StringRef, StringValue, Type, ValueRef};
 use eviction::{AccessClock, Evicted, Rule, Search, Target};
 pub use gate::Gate;
-pub use part::{Counts, Deadline, ExpireStep, Expired, Part, Trash};
+pub use part::{Deadline, ExpireStep, Expired, Part};
 pub use routes::{PartId, Routes, Seat, Totals};
+pub use trash::Trash;
 pub use wait::WaitTable;
 pub use watch::{Presence, WatchTable, Watcher};
 

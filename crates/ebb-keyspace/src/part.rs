@@ -12,84 +12,16 @@ use rand::Rng;
 
 use crate::editor::Editor;
 use crate::entry::relocate::Work;
-use crate::entry::{Entry, EntryMut, EntryRef, Rewritten, StringValue, Summary, Type, grown};
+use crate::entry::{Entry, EntryMut, EntryRef, Rewritten, StringValue, grown};
 use crate::eviction::{AccessClock, Dice, S3Fifo};
 use ebb_table::{BUCKET_BYTES, Found, SLOTS};
 
-use crate::entries::{Entries, EntryDrain};
+use crate::counts::Counts;
+use crate::entries::Entries;
 use crate::routes::Totals;
+use crate::trash::Trash;
 use crate::wheel::Wheel;
 use crate::{Key, KeyHasher};
-
-/// Exact counts, kept where they change.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Keys.
-    pub keys: usize,
-    /// Keys that have a deadline.
-    pub volatile: usize,
-    /// Hashes with fields that have a deadline.
-    pub expiring_hashes: usize,
-    /// Bytes of heap in entries and their values, by type.
-    pub bytes: [usize; Type::ALL.len()],
-    /// Bytes of the tables inside of large collections.
-    pub tables: usize,
-    /// Bytes of large collections outside of the heap.
-    pub outside: usize,
-}
-
-impl Counts {
-    pub(crate) fn add(&mut self, entry: &EntryRef<'_>) {
-        let footprint = entry.footprint();
-        self.keys += 1;
-        self.volatile += usize::from(entry.has_deadline());
-        self.expiring_hashes += usize::from(entry.is_expiring_hash());
-        self.bytes[entry.value_type() as usize] += footprint.data;
-        self.tables += footprint.index;
-        self.outside += footprint.outside;
-    }
-
-    pub(crate) fn subtract(&mut self, entry: &EntryRef<'_>) {
-        let footprint = entry.footprint();
-        self.keys -= 1;
-        self.volatile -= usize::from(entry.has_deadline());
-        self.expiring_hashes -= usize::from(entry.is_expiring_hash());
-        self.bytes[entry.value_type() as usize] -= footprint.data;
-        self.tables -= footprint.index;
-        self.outside -= footprint.outside;
-    }
-
-    /// A collection was one thing and is another.
-    pub(crate) fn replace(&mut self, before: &Summary, after: &Summary) {
-        let bytes = &mut self.bytes[after.kind as usize];
-        *bytes = *bytes + after.footprint.data - before.footprint.data;
-        self.tables = self.tables + after.footprint.index - before.footprint.index;
-        self.outside = self.outside + after.footprint.outside - before.footprint.outside;
-        self.expiring_hashes =
-            self.expiring_hashes + usize::from(after.is_expiring) - usize::from(before.is_expiring);
-    }
-
-    /// The sum of two.
-    pub(crate) fn plus(mut self, other: &Counts) -> Counts {
-        self.keys += other.keys;
-        self.volatile += other.volatile;
-        self.expiring_hashes += other.expiring_hashes;
-        self.bytes.iter_mut().zip(other.bytes).for_each(|(sum, bytes)| *sum += bytes);
-        self.tables += other.tables;
-        self.outside += other.outside;
-        self
-    }
-
-    /// Bytes of entries and values.
-    pub fn total_bytes(&self) -> usize {
-        self.bytes.iter().sum::<usize>() + self.tables + self.outside
-    }
-
-    /// Whether anything has a deadline.
-    pub fn is_volatile(&self) -> bool {
-        self.volatile + self.expiring_hashes > 0
-    }
-}
 
 /// What to do with a key's deadline when its value is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -612,51 +544,5 @@ impl Part {
         let (entries, bytes) = (drain.len(), counts.bytes.iter().sum());
         self.tell_counts();
         Trash { entries, drains: vec![drain], bytes }
-    }
-}
-
-/// The contents of a database that was emptied, not yet freed.
-#[derive(Default)]
-pub struct Trash {
-    drains: Vec<EntryDrain>,
-    /// Entries and bytes when they were detached.
-    entries: usize,
-    bytes: usize,
-}
-
-impl Trash {
-    /// Both together.
-    pub(crate) fn join(mut self, other: Trash) -> Trash {
-        self.drains.extend(other.drains);
-        self.entries += other.entries;
-        self.bytes += other.bytes;
-        self
-    }
-
-    /// Entries left to free.
-    pub fn len(&self) -> usize {
-        self.drains.iter().map(EntryDrain::len).sum()
-    }
-
-    /// Whether all are freed.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Bytes that the entries take, if those that are left are like those that are gone.
-    pub fn bytes(&self) -> usize {
-        let share = self.len() as f64 / self.entries.max(1) as f64;
-        (self.bytes as f64 * share) as usize
-    }
-
-    /// Frees some 200 entries; answers whether there were any.
-    pub fn step(&mut self) -> bool {
-        while let Some(drain) = self.drains.last_mut() {
-            if drain.step() {
-                return true;
-            }
-            self.drains.pop();
-        }
-        false
     }
 }
