@@ -1,4 +1,4 @@
-//! Unpacks any bytes. What is taken is packed and unpacked again, which gives as many bytes.
+//! Unpacks any bytes. What is taken is packed and unpacked again and again, which gives as many bytes.
 #![no_main]
 
 use ebb_script::testing::{Compiled, Interpreter};
@@ -6,14 +6,19 @@ use libfuzzer_sys::fuzz_target;
 
 const SCRIPT: &str = "
     local text = ...
-    local results = {pcall(cmsgpack.unpack, text)}
-    if not results[1] then return 'fine' end
-    local ok, first = pcall(cmsgpack.pack, unpack(results, 2))
-    if not ok then return 'fine' end
-    local again = {cmsgpack.unpack(first)}
-    local ok, second = pcall(cmsgpack.pack, unpack(again))
-    if not ok and #again == 0 then return 'fine' end
-    return #first == #second and 'fine' or 'another length'
+    local function pack_again(ok, ...)
+        if not ok then return nil end
+        local ok, packed = pcall(cmsgpack.pack, ...)
+        return ok and packed or nil
+    end
+    local first = pack_again(pcall(cmsgpack.unpack, text))
+    if not first then return 'fine' end
+    -- What is nested too deep is packed as nil, and nil as an item is no item once it is unpacked.
+    local second = pack_again(pcall(cmsgpack.unpack, first))
+    if not second then return first == '' and 'fine' or 'what was packed is refused' end
+    local third = pack_again(pcall(cmsgpack.unpack, second))
+    if not third then return second == '' and 'fine' or 'what was packed again is refused' end
+    return #second == #third and 'fine' or 'another length'
 ";
 
 thread_local! {
