@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""Clients that people use: redis-cli, redis-benchmark and redis-py, against a fresh server.
+"""Clients that people use: redis-cli, redis-benchmark, redis-py, ioredis and node-redis, against a fresh server.
 
 usage: clients.py EBB
 
-redis-py is installed into a virtual environment in target/clients; what uses it is in
-support/redis_py.py, which runs there.
+redis-py is installed into a virtual environment in target/clients; what uses it is in support/redis_py.py and
+support/redis_py_types.py, which run there. The clients for Node are installed into target/clients_node; what uses
+them is in clients_node.
 """
 import fcntl
 import os
 import pathlib
 import pty
 import select
+import shutil
 import struct
 import subprocess
 import sys
@@ -112,13 +114,30 @@ def check_redis_py(server):
         venv.create(ENVIRONMENT, clear=True, with_pip=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", REDIS_PY], check=True)
         marker.touch()
-    script = pathlib.Path(__file__).resolve().parent / "support" / "redis_py.py"
-    subprocess.run([python, script, str(server.port)], check=True, timeout=120)
+    for name in ("redis_py.py", "redis_py_types.py"):
+        script = ROOT / "tests" / "support" / name
+        subprocess.run([python, script, str(server.port)], check=True, timeout=120)
+
+
+def check_node(server):
+    """Installs exactly what the lock file names, if that is not there yet."""
+    source, place = ROOT / "tests" / "clients_node", ROOT / "target" / "clients_node"
+    lock = source / "package-lock.json"
+    marker = place / "installed.json"
+    if not marker.exists() or marker.read_bytes() != lock.read_bytes():
+        print("clients: installing clients for Node into %s" % place, flush=True)
+        place.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(source / name, place)
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=place, check=True, timeout=300)
+        shutil.copy(lock, marker)
+    environment = dict(os.environ, NODE_PATH=str(place / "node_modules"))
+    subprocess.run(["node", source / "main.cjs", str(server.port)], env=environment, check=True, timeout=120)
 
 
 def main():
     with Server(sys.argv[1], "--io-threads", "2") as server:
-        for check in (check_redis_cli, check_interactive, check_redis_benchmark, check_redis_py):
+        for check in (check_redis_cli, check_interactive, check_redis_benchmark, check_redis_py, check_node):
             check(server)
             print("clients: %s" % check.__name__.removeprefix("check_"), flush=True)
 

@@ -254,8 +254,8 @@ impl<'a> Context<'a> {
 
     /// Tells of one event for so many changes.
     pub fn changed_many(&mut self, key: &Key<'_>, event: Event, changes: u64) {
-        self.changed(key, event);
-        self.journal.dirty += changes.saturating_sub(1);
+        self.journal.dirty += changes;
+        self.changed_too(self.session.db, key, event);
     }
 
     /// Tells of the end of a key whose collection has become empty, if it has.

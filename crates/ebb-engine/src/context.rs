@@ -322,7 +322,35 @@ impl<'a> Context<'a> {
     /// The same for a key of some database.
     pub fn changed_in(&mut self, db: usize, key: &Key<'_>, event: Event) {
         self.journal.dirty += 1;
-        self.note(db, key, event);
+        self.changed_too(db, key, event);
+    }
+
+    /// The same for another key that one change has to do with: it is not counted again.
+    pub fn changed_too(&mut self, db: usize, key: &Key<'_>, event: Event) {
+        let shard = self.locks.shard_of(key);
+        if !shard.watch.is_empty() {
+            shard.watch.touch(db, key.bytes());
+        }
+        if !shard.wait.is_empty() {
+            self.note_ready(db, key);
+        }
+        let shard = self.locks.shard_of(key);
+        if shard.db(db).take_created(key.hash()) {
+            self.journal.tell(self.server, db, key.bytes(), Event::new_key(), false);
+        }
+        self.journal.tell(self.server, db, key.bytes(), event, true);
+    }
+
+    /// The same for a change beside the value, such as one of a consumer group: as in Redis, it does
+    /// not disturb who watches the key or keeps a copy of it.
+    pub fn changed_aside(&mut self, key: &Key<'_>, event: Event) {
+        self.journal.dirty += 1;
+        let db = self.session.db;
+        if !self.shard(key).wait.is_empty() {
+            self.note_ready(db, key);
+        }
+        self.journal.note(db, key.bytes(), event);
+        self.journal.tell(self.server, db, key.bytes(), event, false);
     }
 
     /// Tells of another event on a key whose change was told already.
@@ -355,21 +383,6 @@ impl<'a> Context<'a> {
     /// Tells that the selected database, or all of them, were emptied.
     pub fn flushed(&mut self) {
         self.journal.effects.note_flush(self.server);
-    }
-
-    fn note(&mut self, db: usize, key: &Key<'_>, event: Event) {
-        let shard = self.locks.shard_of(key);
-        if !shard.watch.is_empty() {
-            shard.watch.touch(db, key.bytes());
-        }
-        if !shard.wait.is_empty() {
-            self.note_ready(db, key);
-        }
-        let shard = self.locks.shard_of(key);
-        if shard.db(db).take_created(key.hash()) {
-            self.journal.tell(self.server, db, key.bytes(), Event::new_key(), false);
-        }
-        self.journal.tell(self.server, db, key.bytes(), event, true);
     }
 }
 

@@ -35,6 +35,8 @@ pub enum EventClass {
     KeyMiss,
     /// `d`: types that modules add.
     Module,
+    /// What no notification tells of.
+    Untold,
 }
 
 /// What happened to a key.
@@ -55,6 +57,11 @@ impl Event {
     /// An event on a key of any type.
     pub const fn generic(name: &'static str) -> Event {
         Event { class: EventClass::Generic, name }
+    }
+
+    /// A change that no notification tells of.
+    pub const fn untold() -> Event {
+        Event { class: EventClass::Untold, name: "" }
     }
 
     /// An event on a list.

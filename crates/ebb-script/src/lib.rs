@@ -23,8 +23,7 @@ mod register;
 mod run;
 mod shebang;
 mod structs;
-#[cfg(test)]
-mod testing;
+pub mod testing;
 
 pub use library::{call_function, library_name, load_library};
 pub use machine::{forget_functions, forget_scripts};

@@ -172,7 +172,7 @@ fn push_zeros(bytes: &mut Vec<u8>, len: usize) {
     }
 }
 
-/// Registers as bytes: sparse if they fit into `sparse_max` bytes of runs, and dense otherwise.
+/// Registers as bytes: sparse if header and runs fit into `sparse_max` bytes, and dense otherwise.
 pub fn encode(registers: &Registers, sparse_max: usize) -> Vec<u8> {
     if registers.iter().all(|&value| value <= SPARSE_VALUE_MAX) {
         let mut bytes = header(SPARSE);
@@ -184,11 +184,11 @@ pub fn encode(registers: &Registers, sparse_max: usize) -> Vec<u8> {
                     bytes.extend(runs.map(|run| 0x80 | (value - 1) << 2 | (run.len() as u8 - 1)));
                 }
             }
-            if bytes.len() - HEADER_BYTES > sparse_max {
+            if bytes.len() > sparse_max {
                 break;
             }
         }
-        if bytes.len() - HEADER_BYTES <= sparse_max {
+        if bytes.len() <= sparse_max {
             bytes[15] = STALE;
             return bytes;
         }
@@ -236,7 +236,12 @@ pub fn add(bytes: &[u8], elements: &[&[u8]], sparse_max: usize) -> Result<Added,
         changed |= registers[index] < value;
         registers[index] = registers[index].max(value);
     }
-    Ok(if changed { Added::Rewritten(encode(&registers, sparse_max)) } else { Added::Nothing })
+    if !changed {
+        return Ok(Added::Nothing);
+    }
+    let mut new = encode(&registers, sparse_max);
+    keep_stale(&mut new, bytes);
+    Ok(Added::Rewritten(new))
 }
 
 /// Raises registers of a dense HyperLogLog.
@@ -257,6 +262,17 @@ pub fn cached(bytes: &[u8]) -> Option<u64> {
 /// Keeps a cardinality in the header.
 pub fn set_cached(bytes: &mut [u8], count: u64) {
     bytes[8..HEADER_BYTES].copy_from_slice(&count.to_le_bytes());
+}
+
+/// Keeps the cardinality of a HyperLogLog in the bytes that follow it.
+pub fn keep_cached(new: &mut [u8], old: &[u8]) {
+    new[8..HEADER_BYTES].copy_from_slice(&old[8..HEADER_BYTES]);
+}
+
+/// The same, but it is out of date. Redis only marks it so, and GET shows it.
+pub fn keep_stale(new: &mut [u8], old: &[u8]) {
+    keep_cached(new, old);
+    new[HEADER_BYTES - 1] |= STALE;
 }
 
 /// Estimates how many different elements the registers have seen.

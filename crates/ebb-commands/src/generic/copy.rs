@@ -90,7 +90,7 @@ fn move_to(ctx: &mut Context<'_>) -> CommandResult {
         ctx.insert(target, &key, entry)?;
         ctx.appeared(target, &key);
         ctx.changed_in(source, &key, Event::generic("move_from"));
-        ctx.changed_in(target, &key, Event::generic("move_to"));
+        ctx.changed_too(target, &key, Event::generic("move_to"));
     }
     ctx.reply.integer(moves.into());
     Ok(())

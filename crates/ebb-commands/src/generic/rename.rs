@@ -74,7 +74,7 @@ fn move_key(ctx: &mut Context<'_>, overwrite: bool) -> Result<bool, CommandError
     }
     ctx.appeared(db, &to);
     ctx.changed(&from, Event::generic("rename_from"));
-    ctx.changed(&to, Event::generic("rename_to"));
+    ctx.changed_too(db, &to, Event::generic("rename_to"));
     Ok(true)
 }
 

@@ -231,10 +231,12 @@ struct Weighed {
     text: Option<Vec<u8>>,
 }
 
-/// A weight as C's `strtod` reads it: blanks may come first, and nothing is 0.
+/// A weight as C's `strtod` reads it: a NUL is the end, blanks may come first, and nothing is 0.
 fn weight(text: &[u8]) -> Option<f64> {
-    let text = text.trim_ascii_start();
-    if text.is_empty() { Some(0.0) } else { parse_f64(text).filter(|number| !number.is_nan()) }
+    let end = text.iter().position(|&byte| byte == 0).unwrap_or(text.len());
+    let is_blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == b'\x0b';
+    let start = text[..end].iter().take_while(|byte| is_blank(byte)).count();
+    if end == 0 { Some(0.0) } else { parse_f64(&text[start..end]).filter(|n| !n.is_nan()) }
 }
 
 fn sort(
@@ -336,7 +338,17 @@ fn store(ctx: &mut Context<'_>, at: usize, output: &[Option<Vec<u8>>]) -> Comman
 
 #[cfg(test)]
 mod tests {
+    use super::weight;
     use crate::testing::Client;
+
+    #[test]
+    fn weights_are_read_as_in_c() {
+        assert_eq!(weight(b""), Some(0.0));
+        assert_eq!(weight(b"\0x"), Some(0.0));
+        assert_eq!(weight(b"\x0b 2\0x"), Some(2.0));
+        assert_eq!(weight(b" "), None);
+        assert_eq!(weight(b"nan"), None);
+    }
 
     fn array(items: &[&str]) -> String {
         let items = items.iter().map(|item| format!("${}\r\n{item}\r\n", item.len()));

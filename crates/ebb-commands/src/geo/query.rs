@@ -209,8 +209,14 @@ pub(super) fn source_exists(ctx: &mut Context<'_>, key: &Key<'_>) -> Result<bool
     }
 }
 
-/// Answers, or stores, that nothing was found.
-pub(super) fn nothing(ctx: &mut Context<'_>, target: Option<Target<'_>>) -> CommandResult {
+/// Answers, or stores, that nothing was found because there is no key.
+pub(super) fn nothing(
+    ctx: &mut Context<'_>,
+    source: &Key<'_>,
+    target: Option<Target<'_>>,
+) -> CommandResult {
+    // It counts as a miss.
+    ctx.read(source);
     let Some(target) = target else {
         ctx.reply.array(0);
         return Ok(());

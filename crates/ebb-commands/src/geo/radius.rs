@@ -177,7 +177,7 @@ fn search(ctx: &mut Context<'_>, center: Option<Point>, at: usize, stores: bool)
             let area = Area { center, shape: Shape::Circle { radius_m } };
             Query { area, unit_m, options, target }.run(ctx, &source)
         }
-        None => query::nothing(ctx, target),
+        None => query::nothing(ctx, &source, target),
     }
 }
 

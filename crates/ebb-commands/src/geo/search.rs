@@ -227,7 +227,7 @@ fn search(ctx: &mut Context<'_>, store: bool) -> CommandResult {
     });
     match area.filter(|_| exists) {
         Some(area) => Query { area, unit_m, options, target }.run(ctx, &ctx.key(source)),
-        None => query::nothing(ctx, target),
+        None => query::nothing(ctx, &ctx.key(source), target),
     }
 }
 

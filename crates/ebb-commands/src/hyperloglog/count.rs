@@ -5,7 +5,7 @@ use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Event, Flags, Group, KeyFlags,
     KeySpec,
 };
-use ebb_keyspace::{Deadline, Key, StringValue};
+use ebb_keyspace::{Deadline, Key, StringRef, StringValue};
 use ebb_types::hyperloglog::{self, Added, Invalid, Registers};
 
 pub(super) static PFADD: CommandSpec = CommandSpec {
@@ -65,15 +65,29 @@ pub(super) fn look_at<R>(
     key: &Key<'_>,
     look: impl FnOnce(&[u8]) -> Result<R, Invalid>,
 ) -> Result<Option<R>, CommandError> {
-    let Some(value) = ctx.read_string(key)? else { return Ok(None) };
-    let found = value.with_bytes(|bytes| hyperloglog::check(bytes).and_then(|()| look(bytes)));
-    found.map(Some).map_err(error_of)
+    ctx.read_string(key)?.map(|value| look_into(&value, look)).transpose()
+}
+
+/// The same for the HyperLogLog of a command that changes it.
+pub(super) fn look_to_write<R>(
+    ctx: &mut Context<'_>,
+    key: &Key<'_>,
+    look: impl FnOnce(&[u8]) -> Result<R, Invalid>,
+) -> Result<Option<R>, CommandError> {
+    ctx.string_to_write(key)?.map(|value| look_into(&value, look)).transpose()
+}
+
+fn look_into<R>(
+    value: &StringRef<'_>,
+    look: impl FnOnce(&[u8]) -> Result<R, Invalid>,
+) -> Result<R, CommandError> {
+    value.with_bytes(|bytes| hyperloglog::check(bytes).and_then(|()| look(bytes))).map_err(error_of)
 }
 
 fn pfadd(ctx: &mut Context<'_>) -> CommandResult {
     let (key, elements) = (ctx.key(1), &ctx.args[2..]);
     let sparse_max = ctx.server.config.get(id::HLL_SPARSE_MAX_BYTES) as usize;
-    let added = look_at(ctx, &key, |bytes| hyperloglog::add(bytes, elements, sparse_max))?;
+    let added = look_to_write(ctx, &key, |bytes| hyperloglog::add(bytes, elements, sparse_max))?;
     let is_new = added.is_none();
     let added = match added {
         Some(added) => added,
@@ -133,7 +147,7 @@ fn pfcount(ctx: &mut Context<'_>) -> CommandResult {
             let count = hyperloglog::estimate(&registers);
             hyperloglog::set_cached(ctx.edit(&key, 0)?, count);
             // The bytes have changed, though not what they mean.
-            ctx.journal.dirty += 1;
+            ctx.changed(&key, Event::untold());
             count
         }
     };
@@ -146,11 +160,12 @@ fn pfmerge(ctx: &mut Context<'_>) -> CommandResult {
     let dense = merge(ctx, 1..ctx.args.len(), &mut registers)?;
     let sparse_max = ctx.server.config.get(id::HLL_SPARSE_MAX_BYTES) as usize;
     // What was dense stays dense.
-    let bytes = match dense {
-        true => hyperloglog::encode(&registers, 0),
-        false => hyperloglog::encode(&registers, sparse_max),
-    };
+    let mut bytes = hyperloglog::encode(&registers, if dense { 0 } else { sparse_max });
     let key = ctx.key(1);
+    look_to_write(ctx, &key, |old| {
+        hyperloglog::keep_stale(&mut bytes, old);
+        Ok(())
+    })?;
     ctx.set_string(&key, StringValue::Raw(&bytes), Deadline::Keep)?;
     ctx.changed(&key, Event::string("pfadd"));
     ctx.reply.ok();

@@ -7,7 +7,7 @@ use ebb_engine::{
 use ebb_keyspace::{Deadline, StringValue};
 use ebb_types::hyperloglog::{self, Run};
 
-use super::count::{error_of, look_at};
+use super::count::{error_of, look_at, look_to_write};
 
 pub(super) static PFDEBUG: CommandSpec = CommandSpec {
     name: "pfdebug",
@@ -47,9 +47,13 @@ fn pfdebug(ctx: &mut Context<'_>) -> CommandResult {
     if ctx.is_word(1, "GETREG") || ctx.is_word(1, "TODENSE") {
         look_at(ctx, &key, |bytes| hyperloglog::merge(&mut registers, bytes))?;
         if sparse {
-            let bytes = hyperloglog::encode(&registers, 0);
+            let mut bytes = hyperloglog::encode(&registers, 0);
+            look_to_write(ctx, &key, |old| {
+                hyperloglog::keep_cached(&mut bytes, old);
+                Ok(())
+            })?;
             ctx.set_string(&key, StringValue::Raw(&bytes), Deadline::Keep)?;
-            ctx.changed(&key, Event::string("pfadd"));
+            ctx.changed_aside(&key, Event::untold());
         }
         if ctx.is_word(1, "TODENSE") {
             ctx.reply.integer(sparse.into());

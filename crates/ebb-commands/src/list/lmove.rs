@@ -72,8 +72,8 @@ pub(super) fn move_one(ctx: &mut Context<'_>, from: End, to: End) -> Result<bool
         list.pop(from, |_| ())?;
         list.push(to, &item)?;
         list.into_slot().finish();
-        ctx.changed(&source, pop_event(from));
-        ctx.notify(&source, push_event(to));
+        ctx.changed(&source, push_event(to));
+        ctx.notify(&source, pop_event(from));
         ctx.reply.bulk(&item);
         return Ok(true);
     }
@@ -87,7 +87,7 @@ pub(super) fn move_one(ctx: &mut Context<'_>, from: End, to: End) -> Result<bool
         gone = list.into_slot().finish();
     }
     ctx.changed(&target, push_event(to));
-    ctx.changed(&source, pop_event(from));
+    ctx.changed_too(ctx.session.db, &source, pop_event(from));
     ctx.gone_if(&source, gone);
     ctx.reply.bulk(&item);
     Ok(true)

@@ -50,9 +50,13 @@ pub(super) fn parse(ctx: &Context<'_>, at: usize) -> Result<Options, CommandErro
     let end = end_of(ctx, keys.end)?;
     let count = match &ctx.args[keys.end + 1..] {
         [] => 1,
-        [word, _] if word.eq_ignore_ascii_case(b"COUNT") => {
+        [word, _, rest @ ..] if word.eq_ignore_ascii_case(b"COUNT") => {
             let count = ctx.int(keys.end + 2).ok().filter(|&count| count > 0);
-            count.ok_or(CommandError::new("ERR count should be greater than 0"))? as usize
+            let count = count.ok_or(CommandError::new("ERR count should be greater than 0"))?;
+            if !rest.is_empty() {
+                return Err(CommandError::Syntax);
+            }
+            count as usize
         }
         _ => return Err(CommandError::Syntax),
     };
@@ -63,7 +67,7 @@ pub(super) fn parse(ctx: &Context<'_>, at: usize) -> Result<Options, CommandErro
 pub(super) fn pop_first(ctx: &mut Context<'_>, options: &Options) -> Result<bool, CommandError> {
     for at in options.keys.clone() {
         let key = ctx.key(at);
-        if ctx.read_list(&key)?.is_some() {
+        if ctx.edit_list(&key)?.0.is_some() {
             ctx.reply.array(2);
             ctx.reply.bulk(key.bytes());
             pop_array(ctx, &key, options.end, options.count)?;
@@ -97,6 +101,9 @@ mod tests {
         assert_eq!(client.say("LMPOP 2 a b LEFT"), "*-1\r\n");
         assert_eq!(client.say("LMPOP 0 a LEFT"), "-ERR numkeys should be greater than 0\r\n");
         assert_eq!(client.say("LMPOP 2 a LEFT"), "-ERR syntax error\r\n");
-        assert_eq!(client.say("LMPOP 1 a LEFT COUNT 0"), "-ERR count should be greater than 0\r\n");
+        let no_count = "-ERR count should be greater than 0\r\n";
+        assert_eq!(client.say("LMPOP 1 a LEFT COUNT 0"), no_count);
+        assert_eq!(client.say("LMPOP 1 a LEFT COUNT 0 more"), no_count);
+        assert_eq!(client.say("LMPOP 1 a LEFT COUNT 1 more"), "-ERR syntax error\r\n");
     }
 }

@@ -108,7 +108,8 @@ fn parse(ctx: &Context<'_>) -> Result<(Vec<StreamId>, Options), CommandError> {
             }
             () if ctx.is_word(at, "RETRYCOUNT") && more > 0 => {
                 let count = ctx.int(at + 1).map_err(|_| named("RETRYCOUNT"))?;
-                options.deliveries = Some(u64::try_from(count).map_err(|_| named("RETRYCOUNT"))?);
+                // As in Redis, less than none is as if nothing had been said.
+                options.deliveries = u64::try_from(count).ok();
                 at += 1;
             }
             () if ctx.is_word(at, "LASTID") && more > 0 => {
@@ -186,7 +187,7 @@ fn xclaim(ctx: &mut Context<'_>) -> CommandResult {
         (claimed, made)
     })?;
     if made {
-        ctx.changed(&key, Event::stream("xgroup-createconsumer"));
+        ctx.changed_aside(&key, Event::stream("xgroup-createconsumer"));
     }
     ctx.journal.dirty += claimed.len() as u64;
     answer_entries(ctx, &key, &claimed, options.just_id);
@@ -290,7 +291,7 @@ fn xautoclaim(ctx: &mut Context<'_>) -> CommandResult {
         (next.unwrap_or(StreamId::MIN), made)
     })?;
     if made {
-        ctx.changed(&key, Event::stream("xgroup-createconsumer"));
+        ctx.changed_aside(&key, Event::stream("xgroup-createconsumer"));
     }
     ctx.journal.dirty += (claimed.len() + deleted.len()) as u64;
     ctx.reply.array(3);
@@ -322,6 +323,8 @@ mod tests {
         );
         assert_eq!(client.say("XCLAIM s g two 100000 2"), "*0\r\n");
         assert_eq!(client.say("XCLAIM s g two 0 2 JUSTID RETRYCOUNT 7"), "*1\r\n$3\r\n2-0\r\n");
+        assert!(client.say("XPENDING s g 2 2 1").ends_with(":7\r\n"));
+        client.say("XCLAIM s g two 0 2 JUSTID RETRYCOUNT -1");
         assert!(client.say("XPENDING s g 2 2 1").ends_with(":7\r\n"));
         client.say("XDEL s 3");
         assert_eq!(client.say("XCLAIM s g two 0 3"), "*0\r\n");

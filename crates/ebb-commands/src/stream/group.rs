@@ -159,7 +159,7 @@ fn start(ctx: &Context<'_>) -> Result<Option<StreamId>, CommandError> {
 fn create(ctx: &mut Context<'_>) -> CommandResult {
     let options = parse(ctx, true)?;
     let (key, name) = (ctx.key(2), ctx.arg(3));
-    let is_there = ctx.read_stream(&key)?.is_some();
+    let is_there = ctx.edit_stream(&key)?.0.is_some();
     if !is_there && !options.make_stream {
         return Err(no_stream());
     }
@@ -172,7 +172,10 @@ fn create(ctx: &mut Context<'_>) -> CommandResult {
     let group = ConsumerGroup::new(last_id, options.entries_read);
     stream.groups.insert(name.to_vec(), group);
     drop(stream);
-    ctx.changed(&key, Event::stream("xgroup-create"));
+    match is_there {
+        true => ctx.changed_aside(&key, Event::stream("xgroup-create")),
+        false => ctx.changed(&key, Event::stream("xgroup-create")),
+    }
     ctx.reply.ok();
     Ok(())
 }
@@ -196,7 +199,7 @@ fn set_id(ctx: &mut Context<'_>) -> CommandResult {
     group.last_id = last_id;
     group.entries_read = options.entries_read;
     drop(stream);
-    ctx.changed(&key, Event::stream("xgroup-setid"));
+    ctx.changed_aside(&key, Event::stream("xgroup-setid"));
     ctx.reply.ok();
     Ok(())
 }
@@ -207,7 +210,7 @@ fn destroy(ctx: &mut Context<'_>) -> CommandResult {
     let removed = stream.groups.remove(name).is_some();
     drop(stream);
     if removed {
-        ctx.changed(&key, Event::stream("xgroup-destroy"));
+        ctx.changed_aside(&key, Event::stream("xgroup-destroy"));
     }
     ctx.reply.integer(removed.into());
     Ok(())
@@ -222,7 +225,7 @@ fn create_consumer(ctx: &mut Context<'_>) -> CommandResult {
     let (_, made) = group.consumer(consumer, now_ms);
     drop(stream);
     if made {
-        ctx.changed(&key, Event::stream("xgroup-createconsumer"));
+        ctx.changed_aside(&key, Event::stream("xgroup-createconsumer"));
     }
     ctx.reply.integer(made.into());
     Ok(())
@@ -237,7 +240,7 @@ fn remove_consumer(ctx: &mut Context<'_>) -> CommandResult {
     let pending = group.remove_consumer(consumer);
     drop(stream);
     if pending.is_some() {
-        ctx.changed(&key, Event::stream("xgroup-delconsumer"));
+        ctx.changed_aside(&key, Event::stream("xgroup-delconsumer"));
     }
     ctx.reply.count(pending.unwrap_or(0));
     Ok(())

@@ -196,7 +196,7 @@ fn xsetid(ctx: &mut Context<'_>) -> CommandResult {
         stream.max_deleted_id = max_deleted;
     }
     drop(stream);
-    ctx.changed(&key, Event::stream("xsetid"));
+    ctx.changed_aside(&key, Event::stream("xsetid"));
     ctx.reply.ok();
     Ok(())
 }

@@ -302,6 +302,7 @@ fn xreadgroup(ctx: &mut Context<'_>) -> CommandResult {
             _ => read_new(ctx, &key, (group, consumer), &options)?,
         };
         if let Some(encoded) = encoded {
+            ctx.journal.dirty += 1;
             parts.push(Part { name: args[at], encoded });
         }
     }
@@ -321,7 +322,7 @@ fn greet(ctx: &mut Context<'_>, key: &Key<'_>, (group, consumer): (&[u8], &[u8])
         is_new = made;
     }
     if is_new {
-        ctx.changed(key, Event::stream("xgroup-createconsumer"));
+        ctx.changed_aside(key, Event::stream("xgroup-createconsumer"));
     }
     Ok(())
 }
@@ -362,7 +363,6 @@ fn read_new(
     group.consumer(names.1, now_ms).0.active_ms = now_ms;
     stream.groups.insert(name, group);
     drop(opened);
-    ctx.journal.dirty += ids.len() as u64;
     Ok(Some(encoded))
 }
 

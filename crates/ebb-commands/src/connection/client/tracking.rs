@@ -372,9 +372,9 @@ mod tests {
     #[test]
     fn expiry_and_flushing_invalidate() {
         let (mut client, mut other) = tracker("");
-        other.say("SET k 1 PX 1");
+        other.say("SET k 1 PX 200");
         client.say("GET k");
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(std::time::Duration::from_millis(220));
         other.say("GET k");
         assert_eq!(client.mail(), PUSH_K);
         other.say("FLUSHDB");
