@@ -1,122 +1,23 @@
 #!/usr/bin/env python3
 """Ebb beside Debian's redis-server and the socket limit (floor.c), as ratios from one run.
 
-usage: bench.py [--quick] [cpu] [threads] [memory] [flush] [grow] [expire]
+usage: bench.py [--quick] [cpu] [threads] [keys] [flush] [grow] [expire] [types] [elements] [stalls]
+       bench.py memory [--quick] [--server HOST:PORT] [--out DIR] [SCENARIO ...]
+
+The first form prints ratios; the second runs the scenarios of memory_bench.py and draws them.
 
 A server runs on core 0 and the load on core 1. What is quoted is the server's own CPU time for
 an operation (from /proc/PID/task/*/schedstat), which does not depend on how fast the load runs;
 rounds of the servers alternate, and the median of a server's rounds counts.
 """
 import argparse
-import glob
-import os
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
-import threading
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(HERE)
-sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
-from resp import Client, encode, free_port  # noqa: E402
-
-EBB = os.path.join(ROOT, "target", "dist", "ebb")
-FLOOR = os.path.join(ROOT, "target", "floor")
-
-
-class Process:
-    """A server on some cores."""
-
-    def __init__(self, kind, threads=1, cores="0", options=()):
-        self.kind, self.port, self.dir = kind, free_port(), tempfile.mkdtemp()
-        command = {
-            "ebb": [EBB, "server", "--io-threads", str(threads), "--save", ""],
-            "redis": ["redis-server", "--save", "", "--appendonly", "no"],
-            "floor": [FLOOR],
-        }[kind]
-        argv = ["taskset", "-c", cores] + command + ["--port", str(self.port), *options]
-        self.log = open(os.path.join(self.dir, "log"), "w")
-        self.process = subprocess.Popen(argv, cwd=self.dir, stdout=self.log, stderr=self.log)
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.02)
-        else:
-            raise RuntimeError("%s did not start" % kind)
-        self.pid = self.process.pid
-
-    def cpu(self):
-        """Seconds of CPU time used so far."""
-        total = 0
-        for path in glob.glob("/proc/%d/task/*/schedstat" % self.pid):
-            try:
-                with open(path) as stat:
-                    total += int(stat.read().split()[0])
-            except OSError:
-                pass
-        return total / 1e9
-
-    def resident(self):
-        with open("/proc/%d/statm" % self.pid) as statm:
-            return int(statm.read().split()[1]) * 4096
-
-    def client(self):
-        return Client(self.port, timeout=600)
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-        subprocess.run(["rm", "-rf", self.dir], check=False)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-
-def load(server, test, requests, pipeline, size, keys, core="1"):
-    """CPU microseconds of the server for one operation."""
-    before = server.cpu()
-    argv = ["taskset", "-c", core, "redis-benchmark", "-p", str(server.port), "-c", "50", "-q",
-            "-t", test, "-n", str(requests), "-P", str(pipeline), "-d", str(size), "-r", str(keys)]
-    subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-    return (server.cpu() - before) / requests * 1e6
-
-
-class Table:
-    def __init__(self):
-        self.rows = []
-
-    def add(self, what, value, goal, text):
-        """A figure that should be at most `goal`; None for a figure without a goal."""
-        verdict = "" if goal is None else ("ok" if value <= goal else "SHORT")
-        row = (what, "%.2f" % value, "" if goal is None else "<= %g" % goal, verdict, text)
-        self.rows.append(row)
-        print("%-44s %10s %9s %6s  %s" % row, flush=True)
-
-
-def fill(port, count, key, value, batch=1000):
-    """SETs keys `key % n`; returns bytes of keys and values."""
-    client = Client(port, timeout=600)
-    payload = 0
-    for start in range(0, count, batch):
-        commands = []
-        for n in range(start, min(start + batch, count)):
-            k, v = key % n, value(n)
-            payload += len(k) + len(v)
-            commands.append(encode((b"SET", k, v)))
-        client.raw(b"".join(commands))
-        for _ in commands:
-            client.file.readline()
-    client.close()
-    return payload
-
+from support import Probe, Process, Table, encode, fill, load
+import collections_bench
+import memory_bench
 
 LOADS = [  # name, test, pipeline, value bytes, requests, keys, goal to redis, goal to floor
     ("GET, pipeline 32", "get", 32, 64, 2_000_000, 1_000_000, 0.25, None),
@@ -172,7 +73,7 @@ SHAPES = [  # name, keys, key format, value, goal
 ]
 
 
-def bench_memory(table, scale):
+def bench_keys(table, scale):
     with Process("ebb") as server:
         server.client()("PING")
         time.sleep(0.5)
@@ -221,28 +122,6 @@ def bench_flush(table, scale):
                       "%d MB before, %d MB after" % (full >> 20, server.resident() >> 20))
 
 
-class Probe(threading.Thread):
-    """A client that sends a command each millisecond and notes how long it took."""
-
-    def __init__(self, port, *command):
-        super().__init__(daemon=True)
-        self.client, self.command = Client(port), command
-        self.times, self.running = [], True
-
-    def run(self):
-        while self.running:
-            before = time.perf_counter()
-            self.client(*self.command)
-            took = time.perf_counter() - before
-            self.times.append(took * 1000)
-            time.sleep(max(0.001 - took, 0))
-
-    def finish(self):
-        self.running = False
-        self.join()
-        return sorted(self.times)
-
-
 def bench_grow(table, scale):
     """The slowest command while the table grows, by the server's own clock."""
     keys = int(10_000_000 * scale)
@@ -283,11 +162,14 @@ def bench_expire(table, scale):
         table.add("GET meanwhile, p99 ms", times[int(len(times) * 0.99)], 2, "%d GETs" % len(times))
 
 
-SECTIONS = {"cpu": bench_cpu, "threads": bench_threads, "memory": bench_memory,
-            "flush": bench_flush, "grow": bench_grow, "expire": bench_expire}
+SECTIONS = {"cpu": bench_cpu, "threads": bench_threads, "keys": bench_keys,
+            "flush": bench_flush, "grow": bench_grow, "expire": bench_expire,
+            **collections_bench.SECTIONS}
 
 
 def main():
+    if sys.argv[1:2] == ["memory"]:
+        return memory_bench.main(sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("sections", nargs="*", help=", ".join(SECTIONS))
     parser.add_argument("--quick", action="store_true", help="a tenth of the load, one round")

@@ -1,0 +1,147 @@
+"""Collections, scripts and messages: CPU time beside redis-server, bytes an element, stalls."""
+import statistics
+import subprocess
+import time
+
+from support import Client, Process, encode, pipelined
+
+VALUE = "v" * 16
+KEYS = 100_000
+RANDOM = "__rand_int__"
+LOADS = [  # name, command, goal
+    ("HSET", ["hset", "hash", "f:" + RANDOM, VALUE], 0.4),
+    ("HGET", ["hget", "hash", "f:" + RANDOM], 0.4),
+    ("SADD", ["sadd", "set", "e:" + RANDOM], 0.4),
+    ("SISMEMBER", ["sismember", "set", "e:" + RANDOM], 0.4),
+    ("ZADD", ["zadd", "zset", RANDOM, "e:" + RANDOM], 0.4),
+    ("ZSCORE", ["zscore", "zset", "e:" + RANDOM], 0.4),
+    ("ZRANGE 0 10", ["zrange", "zset", "0", "10"], 0.4),
+    ("XADD", ["xadd", "stream", "*", "field", VALUE], 0.4),
+    ("INCR", ["incr", "n:" + RANDOM], 0.4),
+    ("MSET(10)", ["mset"] + [part for n in range(10) for part in ("k%d:%s" % (n, RANDOM), VALUE)], 0.4),
+    ("LPUSH", ["lpush", "list", VALUE], 0.5),
+    ("RPUSH", ["rpush", "list", VALUE], 0.5),
+    ("LRANGE_100", ["lrange", "list", "0", "99"], 0.7),
+    ("LPOP", ["lpop", "list"], 0.5),
+    ("RPOP", ["rpop", "list"], 0.5),
+    ("EVAL of one GET", ["eval", "return redis.call('get',KEYS[1])", "1", "k0:000000000001"], 0.7),
+]
+HEAVY = {"MSET(10)", "LRANGE_100", "EVAL of one GET"}
+
+
+def run(server, command, requests):
+    """CPU microseconds of the server for one operation at pipeline 32."""
+    before = server.cpu()
+    argv = ["taskset", "-c", "1", "redis-benchmark", "-p", str(server.port), "-c", "50", "-P", "32",
+            "-n", str(requests), "-r", str(KEYS), "-q"] + command
+    subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    return (server.cpu() - before) / requests * 1e6
+
+
+def fan_out(server, scale):
+    """CPU microseconds for one message to one of 1,000 subscribers."""
+    subscribers = [Client(server.port) for _ in range(1000)]
+    for client in subscribers:
+        client("SUBSCRIBE", "channel")
+    publisher, messages = Client(server.port), max(int(2000 * scale), 100)
+    before = server.cpu()
+    for _ in range(messages // 10):
+        publisher.raw(encode((b"PUBLISH", b"channel", b"m" * 16)) * 10)
+        for _ in range(10):
+            publisher.read()
+        for client in subscribers:
+            client.file.read(10 * len(b"*3\r\n$7\r\nmessage\r\n$7\r\nchannel\r\n$16\r\n" + b"m" * 16 + b"\r\n"))
+    used = server.cpu() - before
+    for client in subscribers:
+        client.close()
+    return used / (messages // 10 * 10) / 1000 * 1e6
+
+
+def bench_types(table, scale):
+    results = {}
+    for _ in range(1 if scale < 1 else 3):
+        for kind in ("redis", "ebb"):
+            with Process(kind) as server:
+                for name, command, _ in LOADS:
+                    requests = int((200_000 if name in HEAVY else 1_000_000) * scale)
+                    results.setdefault((name, kind), []).append(run(server, command, requests))
+                used = fan_out(server, scale)
+                results.setdefault(("PUBLISH to 1,000", kind), []).append(used)
+    for name, goal in [(name, goal) for name, _, goal in LOADS] + [("PUBLISH to 1,000", 0.6)]:
+        ebb, redis = (statistics.median(results[name, kind]) for kind in ("ebb", "redis"))
+        table.add(name + " / redis", ebb / redis, goal, "ebb %.3f us  redis %.3f us" % (ebb, redis))
+
+
+def element(n):
+    return b"%016d" % n
+
+
+SHAPES = [  # name, goal, payload of one, command of some elements
+    ("hash field", 20, 32, lambda ns: (b"HSET", b"k", *(x for n in ns for x in (element(n), element(n))))),
+    ("set member", 14, 16, lambda ns: (b"SADD", b"k", *(b"m" + element(n)[1:] for n in ns))),
+    ("sorted set member", 30, 16,
+     lambda ns: (b"ZADD", b"k", *(x for n in ns for x in (b"%d" % (n * 7919 % 1_000_003), b"m" + element(n)[1:])))),
+    ("list element", 3, 16, lambda ns: (b"RPUSH", b"k", *(b"m" + element(n)[1:] for n in ns))),
+]
+
+
+def grown_by(kind, feed):
+    """Resident bytes that `feed` adds to a server."""
+    with Process(kind) as server:
+        client = server.client()
+        client("PING")
+        time.sleep(0.5)
+        start = server.resident()
+        feed(client)
+        time.sleep(1.5)
+        return server.resident() - start
+
+
+def bench_elements(table, scale):
+    count = int(1_000_000 * scale)
+    batches = [range(first, min(first + 200, count)) for first in range(0, count, 200)]
+    for name, goal, payload, command in SHAPES:
+        used = {}
+        for kind in ("redis", "ebb"):
+            used[kind] = grown_by(kind, lambda client: [pipelined(client, [command(ns)]) for ns in batches])
+        ebb, redis = (used[kind] / count - payload for kind in ("ebb", "redis"))
+        table.add("bytes beyond payload: " + name, ebb, goal, "redis %.1f" % redis)
+    entry = lambda n: (b"XADD", b"k", b"*", element(7), element(n))  # noqa: E731
+    small = lambda n: (b"HSET", b"h:%08d" % n,  # noqa: E731
+                       *(x for f in range(5) for x in (b"field:%02d" % f, element(n))))
+    for name, goal, payload, one in [("stream entry", 12, 32, entry), ("hash of 5 fields", 40, 130, small)]:
+        used = {}
+        for kind in ("redis", "ebb"):
+            feed = lambda client: [pipelined(client, [one(n) for n in ns]) for ns in batches]  # noqa: B023,E731
+            used[kind] = grown_by(kind, feed)
+        ebb, redis = (used[kind] / count - payload for kind in ("ebb", "redis"))
+        table.add("bytes beyond payload: " + name, ebb, goal, "redis %.1f" % redis)
+
+
+STALLS = [  # name, command that adds one, command that removes one
+    ("hash", lambda n: (b"HSET", b"k", b"f%d" % n, b"v"), lambda n: (b"HDEL", b"k", b"f%d" % n)),
+    ("set", lambda n: (b"SADD", b"k", b"m%d" % n), lambda n: (b"SREM", b"k", b"m%d" % n)),
+    ("sorted set", lambda n: (b"ZADD", b"k", b"%d" % (n * 7919 % 10_000_019), b"m%d" % n),
+     lambda n: (b"ZREM", b"k", b"m%d" % n)),
+    ("list", lambda n: (b"RPUSH", b"k", b"element:%d" % n), lambda n: (b"LPOP", b"k")),
+    ("stream", lambda n: (b"XADD", b"k", b"%d-1" % (n + 1), b"f", b"v"), lambda n: (b"XDEL", b"k", b"%d-1" % (n + 1))),
+]
+
+
+def bench_stalls(table, scale):
+    """The slowest command while a collection grows to 10 million elements and shrinks again."""
+    count = int(10_000_000 * scale)
+    options = ["--slowlog-log-slower-than", "200", "--slowlog-max-len", "1000000"]
+    for name, add, remove in STALLS:
+        with Process("ebb", options=options) as server:
+            client = server.client()
+            for what, one in (("grows", add), ("shrinks", remove)):
+                client("SLOWLOG", "RESET")
+                for first in range(0, count, 2000):
+                    pipelined(client, [one(n) for n in range(first, min(first + 2000, count))])
+                slow = [entry[2] for entry in client("SLOWLOG", "GET", "-1")]
+                text = "%d commands took more than 0.2 ms" % len(slow)
+                table.add("slowest while a %s %s, ms" % (name, what), max(slow, default=200) / 1000, 1, text)
+
+
+SECTIONS = {"types": bench_types, "elements": bench_elements, "stalls": bench_stalls}
