@@ -5,11 +5,8 @@ use std::sync::atomic::Ordering;
 use ebb_engine::server::AllocatorFigures;
 use ebb_server::Allocator;
 use tikv_jemalloc_ctl::{epoch, stats};
-#[cfg(not(ebb_system_allocator))]
 use tikv_jemallocator::Jemalloc;
 
-// A sanitizer must see every allocation, so under one this is left to the system's allocator.
-#[cfg(not(ebb_system_allocator))]
 #[global_allocator]
 static GLOBAL: Jemalloc = Jemalloc;
 

@@ -1,6 +1,7 @@
 //! The ebb binary. The role is the first argument (`ebb server`), or the name by which the
 //! program is called (`redis-server`).
 
+#[cfg_attr(ebb_system_allocator, path = "allocator_of_system.rs")]
 mod allocator;
 
 use std::ffi::OsString;
