@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Ebb beside Debian's redis-server and the socket limit (floor.c), as ratios from one run.
 
-usage: bench.py [--quick] [cpu] [threads] [memory] [flush] [grow] [expire]
+usage: bench.py [--quick] [cpu] [threads] [memory] [flush] [grow] [expire] [eviction]
 
 A server runs on core 0 and the load on core 1. What is quoted is the server's own CPU time for
 an operation (from /proc/PID/task/*/schedstat), which does not depend on how fast the load runs;
@@ -20,7 +20,8 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
-sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+sys.path[:0] = [HERE, os.path.join(ROOT, "tests", "support")]
+import eviction  # noqa: E402
 from resp import Client, encode, free_port  # noqa: E402
 
 EBB = os.path.join(ROOT, "target", "dist", "ebb")
@@ -283,8 +284,13 @@ def bench_expire(table, scale):
         table.add("GET meanwhile, p99 ms", times[int(len(times) * 0.99)], 2, "%d GETs" % len(times))
 
 
+def bench_eviction(table, scale):
+    eviction.bench(sys.modules[__name__], table, scale)
+
+
 SECTIONS = {"cpu": bench_cpu, "threads": bench_threads, "memory": bench_memory,
-            "flush": bench_flush, "grow": bench_grow, "expire": bench_expire}
+            "flush": bench_flush, "grow": bench_grow, "expire": bench_expire,
+            "eviction": bench_eviction}
 
 
 def main():

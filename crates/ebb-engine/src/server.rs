@@ -285,7 +285,7 @@ impl Server {
             scripting: Scripting::new(threads),
             latency: LatencyMonitor::default(),
             allocator: AllocatorFigures::default(),
-            eviction: Eviction::default(),
+            eviction: Eviction::new(shards),
             active_expire: AtomicBool::new(true),
             skip_checksums: AtomicBool::new(false),
             dirty: AtomicU64::new(0),

@@ -35,8 +35,6 @@ pub struct Evicted {
     /// Bytes that the entry and its value took, most of them free now; large collections are
     /// freed later.
     pub bytes: usize,
-    /// Those among them that are not in the heap.
-    pub outside: usize,
 }
 
 /// Looks for victims in the same databases again and again.
@@ -72,8 +70,7 @@ impl Search {
         let footprint = entry.footprint();
         evicted(number, entry.key());
         db.remove_found(found);
-        let bytes = footprint.data + footprint.index + footprint.outside;
-        Some(Evicted { bytes, outside: footprint.outside })
+        Some(Evicted { bytes: footprint.data + footprint.index + footprint.outside })
     }
 
     fn find(&mut self, dbs: &mut [Db], rule: &Rule) -> Option<(usize, Found)> {
