@@ -247,6 +247,23 @@ def clients_evict_no_data(server):
         other.close()
 
 
+def the_largest_clients_are_closed(server):
+    client, small, spared, large = (server.client() for _ in range(4))
+    empty(client, "noeviction")
+    client("SET", "large", b"x" * 10_000)
+    spared("CLIENT", "NO-EVICT", "on")
+    for other in (spared, large):
+        # Answers that nobody reads: more than the sockets take.
+        other.raw(b"*2\r\n$3\r\nGET\r\n$5\r\nlarge\r\n" * 1_500)
+    time.sleep(0.5)
+    client("CONFIG", "SET", "maxmemory-clients", "1mb")
+    until("the largest client is closed", lambda: number(client, "evicted_clients") == 1)
+    client("CONFIG", "SET", "maxmemory-clients", 0)
+    assert small("PING") == "PONG"
+    assert all(len(spared.read()) == 10_000 for _ in range(1_500))
+    client("DEL", "large")
+
+
 def large_values_go_lazily(server):
     client = server.client()
     empty(client, "allkeys-lru")
@@ -270,7 +287,7 @@ def main():
                 noeviction_refuses_writes_and_nothing_else, transactions_and_scripts_make_room,
                 eviction_is_told, the_limit_and_the_policy_change_at_run_time,
                 shrinking_refuses_no_read_and_delays_none, clients_evict_no_data,
-                large_values_go_lazily,
+                the_largest_clients_are_closed, large_values_go_lazily,
             ):
                 test(server)
                 assert "panicked" not in server.log(), server.log()

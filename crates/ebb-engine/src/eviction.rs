@@ -389,7 +389,7 @@ pub fn relieve(
         return false;
     }
     let Some(rule) = rule_of(&server.config, unix_ms()) else { return false };
-    // Before keys go: what the allocator keeps for later.
+    // Before keys go: what the allocator keeps for later. (Compaction of the heap belongs here too.)
     (server.host.purge_allocator)();
     let start = Instant::now();
     let mut empty = 0;
