@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Ebb beside Debian's redis-server and the socket limit (floor.c), as ratios from one run.
 
-usage: bench.py [--quick] [cpu] [threads] [keys] [flush] [grow] [expire] [types] [elements] [stalls]
+usage: bench.py [--quick] [cpu] [threads] [keys] [flush] [grow] [expire] [eviction] [types] [elements] [stalls]
        bench.py memory [--quick] [--server HOST:PORT] [--out DIR] [SCENARIO ...]
 
 The first form prints ratios; the second runs the scenarios of memory_bench.py and draws them.
@@ -15,6 +15,8 @@ import statistics
 import sys
 import time
 
+import eviction
+import support
 from support import Probe, Process, Table, encode, fill, load
 import collections_bench
 import memory_bench
@@ -162,8 +164,12 @@ def bench_expire(table, scale):
         table.add("GET meanwhile, p99 ms", times[int(len(times) * 0.99)], 2, "%d GETs" % len(times))
 
 
+def bench_eviction(table, scale):
+    eviction.bench(support, table, scale)
+
+
 SECTIONS = {"cpu": bench_cpu, "threads": bench_threads, "keys": bench_keys,
-            "flush": bench_flush, "grow": bench_grow, "expire": bench_expire,
+            "flush": bench_flush, "grow": bench_grow, "expire": bench_expire, "eviction": bench_eviction,
             **collections_bench.SECTIONS}
 
 

@@ -48,6 +48,10 @@ pub struct Eviction {
     version: AtomicU32,
     /// Bytes of the data outside of the heap, and of what was there at the start.
     outside: AtomicUsize,
+    /// The part of each shard in it. Written under the shard's lock.
+    shards: Box<[AtomicUsize]>,
+    /// What else is in it.
+    base: AtomicUsize,
     /// There was nothing left to evict.
     exhausted: AtomicBool,
     next_shard: AtomicUsize,
@@ -115,19 +119,19 @@ impl Server {
         if self.config.get(id::MAXMEMORY) == 0 {
             return;
         }
-        let mut outside = 0;
         for number in 0..self.keyspace.shards() {
-            outside += self.keyspace.lock(number).outside_bytes();
+            self.eviction.measure(number, &self.keyspace.lock(number));
         }
-        outside += match self.config.get(id::MAXMEMORY_BASIS) {
+        let base = match self.config.get(id::MAXMEMORY_BASIS) {
             MaxmemoryBasis::Used => self.startup_memory.load(Ordering::Relaxed),
             MaxmemoryBasis::Resident => {
                 let resident = self.allocator.resident.load(Ordering::Relaxed);
                 let buffers = self.workers.iter().map(|w| w.buffer_bytes.load(Ordering::Relaxed));
-                resident.saturating_sub(buffers.sum::<usize>()).saturating_sub(outside)
+                let shards = self.eviction.shards.iter().map(|part| part.load(Ordering::Relaxed));
+                resident.saturating_sub(buffers.chain(shards).sum())
             }
         };
-        self.eviction.outside.store(outside, Ordering::Relaxed);
+        change(&self.eviction.outside, self.eviction.base.swap(base, Ordering::Relaxed), base);
     }
 
     /// Time above the limit, in milliseconds: of all times that are over, and of this one.
@@ -139,7 +143,23 @@ impl Server {
     }
 }
 
+/// A part of a total is another number now.
+fn change(total: &AtomicUsize, old: usize, new: usize) {
+    total.fetch_add(new.wrapping_sub(old), Ordering::Relaxed);
+}
+
 impl Eviction {
+    /// Of a keyspace with so many shards.
+    pub(crate) fn new(shards: usize) -> Eviction {
+        let shards = (0..shards).map(|_| AtomicUsize::new(0)).collect();
+        Eviction { shards, ..Eviction::default() }
+    }
+
+    fn measure(&self, number: usize, shard: &Shard) {
+        let new = shard.outside_bytes();
+        change(&self.outside, self.shards[number].swap(new, Ordering::Relaxed), new);
+    }
+
     /// The directives have changed.
     pub(crate) fn refresh(&self) {
         self.exhausted.store(false, Ordering::Relaxed);
@@ -303,10 +323,10 @@ impl Work<'_> {
             let next = self.server.eviction.next_shard.fetch_add(1, Ordering::Relaxed);
             // Waiting is safe: nothing else is held. While a script holds shards for long, its
             // keys are not there to be evicted.
-            let Some(mut shard) = keyspace.lock_unless_busy(next % keyspace.shards()) else {
-                continue;
-            };
-            let freed = evict_from(self.server, &mut shard, &self.rule, wanted, self.effects);
+            let number = next % keyspace.shards();
+            let Some(mut shard) = keyspace.lock_unless_busy(number) else { continue };
+            let (server, rule) = (self.server, &self.rule);
+            let freed = evict_from(server, (number, &mut shard), rule, wanted, self.effects);
             if freed.is_some() {
                 return freed;
             }
@@ -318,7 +338,7 @@ impl Work<'_> {
 /// Evicts some keys of a shard until `wanted` bytes are free; answers how many are.
 fn evict_from(
     server: &'static Server,
-    shard: &mut Shard,
+    (number, shard): (usize, &mut Shard),
     rule: &Rule,
     wanted: usize,
     effects: &mut Effects,
@@ -333,10 +353,8 @@ fn evict_from(
         let Some(evicted) = evicted else { break };
         keys += 1;
         freed += evicted.bytes;
-        let less = |outside: usize| Some(outside.saturating_sub(evicted.outside));
-        let outside = &server.eviction.outside;
-        let _ = outside.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
+    server.eviction.measure(number, shard);
     if !effects.is_empty() {
         effects.publish(server, 0);
     }
@@ -371,7 +389,7 @@ pub fn relieve(
         return false;
     }
     let Some(rule) = rule_of(&server.config, unix_ms()) else { return false };
-    // Before keys go: what the allocator keeps for later.
+    // Before keys go: what the allocator keeps for later. (Compaction of the heap belongs here too.)
     (server.host.purge_allocator)();
     let start = Instant::now();
     let mut empty = 0;
@@ -386,7 +404,7 @@ pub fn relieve(
         let began = Instant::now();
         let mut any = false;
         while excess > 0 && began.elapsed() < slice {
-            let freed = evict_from(server, &mut shard, &rule, excess as usize, effects);
+            let freed = evict_from(server, (number, &mut shard), &rule, excess as usize, effects);
             let Some(freed) = freed else { break };
             any = true;
             excess -= freed as isize;

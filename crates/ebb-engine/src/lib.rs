@@ -19,6 +19,7 @@ pub mod acl;
 mod ahead;
 pub mod blocking;
 mod call;
+mod client_eviction;
 pub mod clients;
 pub mod collections;
 mod context;

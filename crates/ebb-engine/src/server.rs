@@ -288,7 +288,7 @@ impl Server {
             defrag: Default::default(),
             latency: LatencyMonitor::default(),
             allocator: AllocatorFigures::default(),
-            eviction: Eviction::default(),
+            eviction: Eviction::new(shards),
             active_expire: AtomicBool::new(true),
             skip_checksums: AtomicBool::new(false),
             dirty: AtomicU64::new(0),

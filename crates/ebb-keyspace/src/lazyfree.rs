@@ -34,6 +34,17 @@ impl Value {
         }
     }
 
+    /// Bytes that one step frees, about: what is left cannot be asked any more when freeing has
+    /// begun.
+    fn step_bytes(&self, bytes: usize) -> usize {
+        /// A step frees a segment of a table, or a chunk.
+        const ELEMENTS: usize = 200;
+        match self {
+            Value::Collection(collection) => bytes / (collection.len() / ELEMENTS + 1),
+            Value::String(_) => bytes,
+        }
+    }
+
     /// Frees a part; answers whether something is left.
     fn free_step(&mut self) -> bool {
         match self {
@@ -43,7 +54,14 @@ impl Value {
     }
 }
 
-static WAITING: Mutex<VecDeque<(Value, usize)>> = Mutex::new(VecDeque::new());
+struct Waiting {
+    value: Value,
+    /// Bytes that it takes, as far as is known.
+    bytes: usize,
+    step_bytes: usize,
+}
+
+static WAITING: Mutex<VecDeque<Waiting>> = Mutex::new(VecDeque::new());
 /// Values that wait or are being freed.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// Bytes that they take.
@@ -67,7 +85,8 @@ fn leave(value: Value) {
     let bytes = value.bytes();
     BYTES.fetch_add(bytes, Ordering::Relaxed);
     COUNT.fetch_add(1, Ordering::Relaxed);
-    WAITING.lock().push_back((value, bytes));
+    let step_bytes = value.step_bytes(bytes);
+    WAITING.lock().push_back(Waiting { value, bytes, step_bytes });
 }
 
 /// Values waiting to be freed.
@@ -85,14 +104,16 @@ pub fn step() -> bool {
     if pending() == 0 {
         return false;
     }
-    let Some((mut value, counted)) = WAITING.lock().pop_front() else { return false };
-    if value.free_step() {
-        let left = value.bytes().min(counted);
-        BYTES.fetch_sub(counted - left, Ordering::Relaxed);
-        WAITING.lock().push_front((value, left));
+    let Some(mut waiting) = WAITING.lock().pop_front() else { return false };
+    if waiting.value.free_step() {
+        let freed = waiting.step_bytes.min(waiting.bytes);
+        waiting.bytes -= freed;
+        BYTES.fetch_sub(freed, Ordering::Relaxed);
+        WAITING.lock().push_front(waiting);
     } else {
-        drop(value);
-        BYTES.fetch_sub(counted, Ordering::Relaxed);
+        let left = waiting.bytes;
+        drop(waiting);
+        BYTES.fetch_sub(left, Ordering::Relaxed);
         COUNT.fetch_sub(1, Ordering::Relaxed);
     }
     true

@@ -189,6 +189,7 @@ impl Maintenance {
         (server.host.refresh_allocator)(&server.allocator);
         server.used_memory();
         server.measure_for_eviction();
+        server.evict_clients();
         let counters = &server.counters;
         let totals = [&counters.commands, &counters.net_in, &counters.net_out]
             .map(|counter| counter.load(Ordering::Relaxed));

@@ -14,7 +14,7 @@ group! { after security::END;
     MAXMEMORY_SAMPLES: u32 = number("maxmemory-samples", "5", 1, INT_MAX);
     MAXMEMORY_EVICTION_TENACITY: u32 = number("maxmemory-eviction-tenacity", "10", 0, 100);
     MAXMEMORY_CLIENTS: crate::store::MemoryOrPercent =
-        sized("maxmemory-clients", "0", MemoryOrPercent, -100, LONG_MAX).off("0", "no eviction of clients");
+        sized("maxmemory-clients", "0", MemoryOrPercent, -100, LONG_MAX);
     LFU_LOG_FACTOR: u32 = number("lfu-log-factor", "10", 0, INT_MAX);
     LFU_DECAY_TIME: u32 = number("lfu-decay-time", "1", 0, INT_MAX);
     ACTIVE_EXPIRE_EFFORT: u32 = number("active-expire-effort", "1", 1, 10);

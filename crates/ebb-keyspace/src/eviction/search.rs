@@ -39,8 +39,6 @@ pub struct Evicted {
     /// Bytes that the entry and its value took, most of them free now; large collections are
     /// freed later.
     pub bytes: usize,
-    /// Those among them that are not in the heap.
-    pub outside: usize,
 }
 
 /// Looks for victims in the same parts again and again.
@@ -77,8 +75,7 @@ impl Search {
         evicted(*number, entry.key());
         part.remove_found(found);
         part.tell_counts();
-        let bytes = footprint.data + footprint.index + footprint.outside;
-        Some(Evicted { bytes, outside: footprint.outside })
+        Some(Evicted { bytes: footprint.data + footprint.index + footprint.outside })
     }
 
     /// The place in the list of a victim's part, and where it is there.

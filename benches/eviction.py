@@ -1,0 +1,131 @@
+"""The section `eviction` of bench.py: hit ratios beside redis-server, and what evicting costs.
+
+All servers get the same requests in the same run: keys of a Zipf distribution (exponent 0.99), each
+asked for with GET and, if it is not there, SET (look-aside). The limit is a tenth of what
+redis-server needs for all keys.
+"""
+import array
+import bisect
+import itertools
+import random
+import statistics
+import time
+
+KEYS = 1_000_000
+VALUE = b"v" * 200
+KEY = b"key:%012d"
+BATCH = 500
+CACHES = [
+    ("redis", "allkeys-lru"), ("redis", "allkeys-lfu"),
+    ("ebb", "allkeys-lru"), ("ebb", "allkeys-lfu"), ("ebb", "allkeys-s3fifo"),
+]
+
+
+def zipf(keys, count, seed=1):
+    """Ranks, from 0, most of them small."""
+    sums = array.array("d", itertools.accumulate(1 / rank ** 0.99 for rank in range(1, keys + 1)))
+    draw = random.Random(seed).random
+    total = sums[-1]
+    return array.array("I", (bisect.bisect_left(sums, draw() * total) for _ in range(count)))
+
+
+def command(*args):
+    return b"*%d\r\n" % len(args) + b"".join(b"$%d\r\n%s\r\n" % (len(a), a) for a in args)
+
+
+def look_aside(client, trace):
+    """The hits of one run over the trace, after a third of it."""
+    hits = asked = 0
+    for start in range(0, len(trace), BATCH):
+        keys = [KEY % rank for rank in trace[start:start + BATCH]]
+        client.raw(b"".join(command(b"GET", key) for key in keys))
+        missing = [key for key in keys if client.read() is None]
+        if start >= len(trace) // 3:
+            hits += len(keys) - len(missing)
+            asked += len(keys)
+        for key in dict.fromkeys(missing):
+            client.send(b"SET", key, VALUE)
+        for _ in dict.fromkeys(missing):
+            if client.read() != "OK":
+                raise RuntimeError("SET failed")
+    return hits / asked * 100
+
+
+def needed(process, fill, keys):
+    """Bytes that redis-server says it needs for all keys."""
+    with process("redis") as server:
+        fill(server.port, keys, KEY, lambda n: VALUE)
+        return used_memory(server.client())
+
+
+def field(client, name):
+    lines = client(b"INFO", b"everything").decode().splitlines()
+    return next(line.split(":", 1)[1] for line in lines if line.startswith(name + ":"))
+
+
+def used_memory(client):
+    return int(field(client, "used_memory"))
+
+
+def hit_ratios(process, fill, table, scale):
+    keys = int(KEYS * scale)
+    limit = needed(process, fill, keys) // 10
+    trace = zipf(keys, keys * 4)
+    ratios = {}
+    for kind, policy in CACHES:
+        options = ["--maxmemory", str(limit), "--maxmemory-policy", policy]
+        with process(kind, options=options) as server:
+            client = server.client()
+            ratios[kind, policy] = look_aside(client, trace)
+            text = "%.2f%% hits, %d keys, limit %.1f MB, %.1f MB used" % (
+                ratios[kind, policy], client(b"DBSIZE"), limit / 2**20, used_memory(client) / 2**20)
+            table.add("misses in %%, %s %s" % (kind, policy), 100 - ratios[kind, policy], None, text)
+    best = ratios["ebb", "allkeys-s3fifo"]
+    # Negative, so that less is better as everywhere.
+    for policy, goal in (("allkeys-lfu", -4), ("allkeys-lru", -6)):
+        gain = best - ratios["redis", policy]
+        table.add("misses beside redis %s, points" % policy, -gain, goal, "%.2f points more hits" % gain)
+
+
+def cost(process, load, table, scale):
+    """SETs of keys that are all new, below the limit and at it."""
+    requests, keys = int(1_000_000 * scale), 2_000_000_000
+    for policy in ("allkeys-lru", "allkeys-lfu", "allkeys-s3fifo"):
+        used = {0: [], 1: []}
+        for _ in range(3):
+            for limit, at_limit in (("0", 0), ("64mb" if scale == 1 else "16mb", 1)):
+                options = ["--maxmemory", limit, "--maxmemory-policy", policy]
+                with process("ebb", options=options) as server:
+                    load(server, "set", int(600_000 * scale), 32, 200, keys)
+                    used[at_limit].append(load(server, "set", requests, 16, 200, keys))
+        free, full = statistics.median(used[0]), statistics.median(used[1])
+        table.add("SET at the limit / below, %s" % policy, full / free, 1.5,
+                  "%.3f us, %.3f us" % (full, free))
+
+
+def shrink(process, fill, probe, table, scale):
+    """The limit is lowered while a client asks."""
+    with process("ebb", cores="0,1", options=["--maxmemory-policy", "allkeys-lru"]) as server:
+        client = server.client()
+        fill(server.port, int(4_000_000 * scale), KEY, lambda n: b"v" * 500)
+        full = used_memory(client)
+        watcher = probe(server.port, "GET", "nothing")
+        watcher.start()
+        time.sleep(0.2)
+        before = time.time()
+        client(b"CONFIG", b"SET", b"maxmemory", b"100mb")
+        while int(field(client, "current_eviction_exceeded_time")) > 0 or used_memory(client) > 110 << 20:
+            if time.time() > before + 60:
+                raise RuntimeError("memory stays over its limit")
+            time.sleep(0.05)
+        took = time.time() - before
+        times = watcher.finish()
+        text = "%d MB in %.1f s, slowest %.2f" % ((full - used_memory(client)) >> 20, took, times[-1])
+        table.add("GET while the limit is lowered, p99 ms", times[int(len(times) * 0.99)], 2, text)
+
+
+def bench(tools, table, scale):
+    """`tools` are bench.py's: Process, fill, load, Probe."""
+    hit_ratios(tools.Process, tools.fill, table, scale)
+    cost(tools.Process, tools.load, table, scale)
+    shrink(tools.Process, tools.fill, tools.Probe, table, scale)
