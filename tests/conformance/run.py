@@ -22,6 +22,7 @@ import queue
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -87,9 +88,20 @@ def source_lines():
                     yield "deb-src" + line[3:] + "\n"
 
 
+def end_servers(copy):
+    """Ends servers that an earlier run of the suite has left behind: they hold its ports."""
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink().is_relative_to(copy.resolve()):
+                os.kill(int(process.name), signal.SIGKILL)
+        except OSError:
+            pass  # It has ended, or is somebody else's.
+
+
 def prepare(source, ebb, number):
     """A copy of the suite for one worker."""
     copy = WORK / f"suite{number}"
+    end_servers(copy)
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir()
     shutil.copytree(source / "tests", copy / "tests")
@@ -130,12 +142,24 @@ class Result:
         self.output = ""
 
 
+def free_base(number):
+    """The first of 3,000 ports for a worker. The suite's own port, 32 below, must be free: another
+    run may have it. (10,000 more must be ports, too.)"""
+    for base in [13111 + number * 3500 + run * 10500 for run in range(4)]:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", base - 32))
+                return base
+            except OSError:
+                continue
+    raise SystemExit("conformance: another run has all ports that the suite can use")
+
+
 def run_file(copy, number, name, left_out):
     """Runs one file of the suite, and reads what it prints."""
     result = Result(name)
     start = time.time()
-    # Two runs at once choose other ports every other time; 10,000 more must be ports, too.
-    base = 13111 + os.getpid() % 2 * 8000 + number * 4000
+    base = free_base(number)
     command = ["./runtest", "--single", name, "--clients", "1", "--durable",
                "--baseport", str(base), "--portcount", "3000"]
     for test in left_out:
@@ -148,6 +172,7 @@ def run_file(copy, number, name, left_out):
         os.killpg(suite.pid, signal.SIGKILL)
         output, _ = suite.communicate()
         output += b"\n[exception]: the file took longer than 5 minutes\n"
+    end_servers(copy)
     result.seconds = time.time() - start
     result.output = re.sub(r"\x1b\[[0-9;]*m", "", output.decode(errors="replace"))
     lines = result.output.split("The End", 1)[0].splitlines()

@@ -451,6 +451,9 @@ impl Run<'_, '_> {
             }
         };
         let reject = |error| Err(Rejection { error, command: Some(command) });
+        if self.session.starved {
+            return reject(CommandError::OutOfMemory);
+        }
         let flags = command.spec.flags;
         if !command.spec.arity_allows(self.args.len()) {
             return reject(CommandError::WrongArity(command.name.into()));

@@ -86,6 +86,8 @@ pub struct Session {
     pub monitor: bool,
     /// Close the connection once the replies are written.
     pub close_after_reply: bool,
+    /// There was no memory for an argument of the request that comes next.
+    pub starved: bool,
     /// Close the connection without sending the replies: they are more than it may have waiting.
     pub is_over_output_limit: bool,
     /// A script runs: commands come from it.
@@ -125,6 +127,7 @@ impl Session {
             no_evict: false,
             monitor: false,
             close_after_reply: false,
+            starved: false,
             is_over_output_limit: false,
             in_script: false,
             last_command: 0,

@@ -41,7 +41,9 @@ const REPLY_KEEP: usize = 32 * 1024;
 #[derive(Debug)]
 struct Filling {
     index: u32,
-    value: Shared,
+    len: usize,
+    /// Where it is read to; nowhere if there was no memory for it.
+    value: Option<Shared>,
     filled: usize,
 }
 
@@ -79,7 +81,7 @@ pub(crate) struct Connection {
     /// Arguments of the incomplete command.
     args: Vec<Arg>,
     /// Its large arguments that are complete.
-    externals: Vec<Shared>,
+    externals: Vec<Option<Shared>>,
     external_bytes: usize,
     filling: Option<Filling>,
     /// The first request of `pending` is parsed (it has large arguments) but had to wait.
@@ -231,10 +233,18 @@ impl Connection {
     /// Reads more of a large argument into its place.
     fn fill(&mut self, tools: &mut Tools<'_>) -> io::Result<Fate> {
         let Some(filling) = &mut self.filling else { return Ok(Fate::Wait) };
-        let Some(bytes) = filling.value.get_mut() else { return Ok(Fate::Close) };
-        let room = &mut bytes[filling.filled..];
-        let wanted = room.len();
-        let len = self.socket.read(room)?;
+        let wanted = filling.len - filling.filled;
+        let len = match &mut filling.value {
+            Some(value) => {
+                let Some(bytes) = value.get_mut() else { return Ok(Fate::Close) };
+                self.socket.read(&mut bytes[filling.filled..])?
+            }
+            None => {
+                let mut away = [0; 16 * 1024];
+                let room = wanted.min(away.len());
+                self.socket.read(&mut away[..room])?
+            }
+        };
         filling.filled += len;
         self.count_in(tools.server, len);
         if len == 0 || self.is_over_query_limit(tools) {
@@ -263,7 +273,7 @@ impl Connection {
     fn finish_filling(&mut self) {
         if let Some(filling) = self.filling.take() {
             self.parser.external_done(filling.index);
-            self.external_bytes += filling.value.len();
+            self.external_bytes += filling.value.as_ref().map_or(0, |value| value.len());
             self.externals.push(filling.value);
         }
     }
@@ -349,9 +359,7 @@ impl Connection {
             Stop::Bulk { index, len, offset } => {
                 let sent = self.send(tools);
                 let payload = *at + offset;
-                let Some(filled) = self.begin_filling(tools, &input[payload..], index, len) else {
-                    return end(*at, Fate::Close);
-                };
+                let filled = self.begin_filling(tools, &input[payload..], index, len);
                 let fate = match sent {
                     Fate::Wait if filled == len => Fate::Again,
                     fate => fate,
@@ -422,19 +430,24 @@ impl Connection {
             .iter()
             .enumerate()
             .map(|(at, arg)| match *arg {
-                Arg::External(index) => {
-                    let value = &self.externals[index as usize];
-                    shared.push((at, value.clone()));
-                    value
-                }
+                Arg::External(index) => match &self.externals[index as usize] {
+                    Some(value) => {
+                        shared.push((at, value.clone()));
+                        value.as_slice()
+                    }
+                    None => &[],
+                },
                 _ => self.parser.resolve(arg, input),
             })
             .collect();
+        // A request with such arguments is alone.
+        self.session.starved = self.externals.iter().any(Option::is_none);
         let reply = &mut *tools.reply;
         let mut turn = Turn { session: &mut self.session, requests, reply, progress: Ran::Done };
         let batch = Batch { args: &args, shared: &shared };
         tools.executor.run(std::slice::from_mut(&mut turn), &batch, tools.attendant);
         let ran = turn.progress;
+        self.session.starved = false;
         drop((args, shared));
         if !matches!(ran, Ran::Paused(_) | Ran::Blocked(_)) {
             self.args.drain(..whole);
@@ -489,26 +502,26 @@ impl Connection {
         self.session.publish(now_ms);
     }
 
-    /// Allocates the place of a large argument and copies what has come of it there; how
-    /// much that is, or `None` if there is no memory.
+    /// Allocates the place of a large argument and copies what has come of it there; answers
+    /// how much that is. Without memory the argument is read past, and its request refused.
     fn begin_filling(
         &mut self,
         tools: &Tools<'_>,
         arrived: &[u8],
         index: u32,
         len: usize,
-    ) -> Option<usize> {
-        let Ok(mut value) = Shared::allocate(tools.arena, len, len) else {
-            tracing::warn!("Closing client {}: no memory for an argument", self.session.id());
-            return None;
-        };
+    ) -> usize {
+        let mut value = Shared::allocate(tools.arena, len, len).ok();
         let filled = arrived.len().min(len);
-        value.get_mut()?[..filled].copy_from_slice(&arrived[..filled]);
-        self.filling = Some(Filling { index, value, filled });
+        match value.as_mut().and_then(Shared::get_mut) {
+            Some(bytes) => bytes[..filled].copy_from_slice(&arrived[..filled]),
+            None => tracing::warn!("No memory for an argument of client {}", self.session.id()),
+        }
+        self.filling = Some(Filling { index, len, value, filled });
         if filled == len {
             self.finish_filling();
         }
-        Some(filled)
+        filled
     }
 
     /// Goes on with input that is here already: after a pause, or a turn of the others.
