@@ -1,7 +1,7 @@
 //! What active defragmentation does and has done, for INFO and MEMORY DEFRAG STATUS. The work
 //! itself is the keyspace's; the server's maintenance drives it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ebb_heap::ArenaId;
 use ebb_keyspace::defrag::Outcome;
@@ -78,6 +78,8 @@ pub struct Defrag {
     pub key_hits: AtomicU64,
     /// Keys of which nothing was.
     pub key_misses: AtomicU64,
+    /// The process holds more than it may: a cycle is to begin whatever the thresholds say.
+    pub wanted: AtomicBool,
     /// Milliseconds in cycles, pauses included.
     pub total_ms: AtomicU64,
     /// Milliseconds since the cycle that runs began; 0 if none runs.

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use ebb_config::{Config, MaxmemoryBasis, MaxmemoryPolicy, id};
 use ebb_keyspace::Shard;
+use ebb_keyspace::defrag::Fragmentation;
 use ebb_keyspace::eviction::{AccessClock, Order, Rule};
 use parking_lot::MutexGuard;
 
@@ -29,6 +30,8 @@ use crate::notify::Effects;
 use crate::server::{Server, unix_ms, unix_us};
 use crate::table::Command;
 
+/// Holes that are left when defragmentation ends, of the live bytes.
+const LASTING_HOLES_PERCENT: usize = 3;
 /// Keys evicted from one shard before the next one's turn.
 const IN_A_ROW: usize = 8;
 /// Bytes that a key costs beside what was sent.
@@ -122,13 +125,26 @@ impl Server {
         for number in 0..self.keyspace.shards() {
             self.eviction.measure(number, &self.keyspace.lock(number));
         }
+        self.measure_base();
+    }
+
+    /// The same for what is not in any shard.
+    pub(crate) fn measure_base(&self) {
         let base = match self.config.get(id::MAXMEMORY_BASIS) {
             MaxmemoryBasis::Used => self.startup_memory.load(Ordering::Relaxed),
             MaxmemoryBasis::Resident => {
                 let resident = self.allocator.resident.load(Ordering::Relaxed);
                 let buffers = self.workers.iter().map(|w| w.buffer_bytes.load(Ordering::Relaxed));
                 let shards = self.eviction.shards.iter().map(|part| part.load(Ordering::Relaxed));
-                resident.saturating_sub(buffers.chain(shards).sum())
+                let others = resident.saturating_sub(buffers.chain(shards).sum());
+                // Holes that moving would repair are defragmentation's, before any key goes.
+                let heap = Fragmentation::of(self.all_arenas());
+                let lasting = heap.holes.min(heap.live * LASTING_HOLES_PERCENT / 100);
+                let held = heap.live + heap.holes + others;
+                if held as u64 > self.config.get(id::MAXMEMORY) && heap.holes > lasting {
+                    self.defrag.wanted.store(true, Ordering::Relaxed);
+                }
+                others + lasting
             }
         };
         change(&self.eviction.outside, self.eviction.base.swap(base, Ordering::Relaxed), base);

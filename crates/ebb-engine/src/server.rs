@@ -338,7 +338,11 @@ impl Server {
             "requirepass" => {
                 self.acl.set_default_password(self.config.get(id::REQUIREPASS).as_bytes());
             }
-            name if name.starts_with("maxmemory") => self.eviction.refresh(),
+            name if name.starts_with("maxmemory") => {
+                // A limit holds from the next command on.
+                self.measure_base();
+                self.eviction.refresh();
+            }
             "notify-keyspace-events" => self.followers.refresh(&self.config),
             _ => {}
         }

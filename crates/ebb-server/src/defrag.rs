@@ -6,7 +6,8 @@
 //! little: then what is left cannot be repaired by moving, and the next attempt waits, longer
 //! each time, until the holes have grown. The share of a processor lies between
 //! `active-defrag-cycle-min` and `-max` according to the fragmentation, and only rises during
-//! a cycle.
+//! a cycle. With `maxmemory-basis resident` a cycle also begins when the process holds more than
+//! `maxmemory`, before keys are evicted for what moving repairs.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -43,6 +44,8 @@ struct Backoff {
 pub(crate) struct Defragmentation {
     server: &'static Server,
     backoff: Option<Backoff>,
+    /// The process holds more than `maxmemory` of resident memory.
+    wanted: bool,
 }
 
 /// Time in a cycle, and what of it was work.
@@ -69,7 +72,7 @@ impl Defragmentation {
     pub(crate) fn new(server: &'static Server) -> Defragmentation {
         let shards = server.keyspace.shards();
         server.defrag.detail.lock().shards.resize_with(shards, Default::default);
-        Defragmentation { server, backoff: None }
+        Defragmentation { server, backoff: None, wanted: false }
     }
 
     /// Runs until the server stops.
@@ -107,6 +110,10 @@ impl Defragmentation {
             return Some("activedefrag is off");
         }
         let now = self.fragmentation();
+        self.wanted = self.defrag().wanted.swap(false, Ordering::Relaxed);
+        if self.wanted && self.backoff.is_none() {
+            return None;
+        }
         if now.holes as u64 <= self.server.config.get(id::ACTIVE_DEFRAG_IGNORE_BYTES) {
             self.backoff = None;
             return Some("fewer bytes than active-defrag-ignore-bytes");
@@ -129,6 +136,9 @@ impl Defragmentation {
         let most = f64::from(config.get(id::ACTIVE_DEFRAG_CYCLE_MAX)).max(least);
         let lower = f64::from(config.get(id::ACTIVE_DEFRAG_THRESHOLD_LOWER));
         let upper = f64::from(config.get(id::ACTIVE_DEFRAG_THRESHOLD_UPPER)).max(lower + 1.0);
+        if self.wanted {
+            return most as u32;
+        }
         let part = ((now.percent() - lower) / (upper - lower)).clamp(0.0, 1.0);
         (least + (most - least) * part) as u32
     }
