@@ -17,6 +17,7 @@ mod help;
 pub mod hyperloglog;
 pub mod list;
 mod numkeys;
+pub mod partition;
 pub mod pubsub;
 mod random_count;
 pub mod scripting;

@@ -13,6 +13,7 @@ pub fn all() -> Vec<&'static CommandSpec> {
         crate::hash::COMMANDS,
         crate::hyperloglog::COMMANDS,
         crate::list::COMMANDS,
+        crate::partition::COMMANDS,
         crate::pubsub::COMMANDS,
         crate::scripting::COMMANDS,
         crate::server::COMMANDS,

@@ -28,6 +28,7 @@ fn new_server(options: &[(&str, &str)]) -> &'static Server {
     };
     let server = Box::leak(Box::new(Server::new(config, commands, host)));
     server.load_configured_users().unwrap();
+    server.load_configured_partitions().unwrap();
     server
 }
 

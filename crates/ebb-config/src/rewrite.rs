@@ -219,6 +219,10 @@ fn write_directive(text: &mut Vec<u8>, config: &Config, id: Id, name: &str) {
     if id == crate::id::CLIENT_OUTPUT_BUFFER_LIMIT.id() {
         return write_buffer_limits(text, &value.text, name);
     }
+    if id == crate::id::PARTITION.id() {
+        let lines = value.text.lines();
+        return lines.for_each(|line| push_line(text, format!("{name} {line}").as_bytes()));
+    }
     let mut line = name.as_bytes().to_vec();
     line.push(b' ');
     line.extend_from_slice(&shown(row, &value));

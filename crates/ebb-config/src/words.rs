@@ -25,11 +25,19 @@ macro_rules! words {
             }
         }
 
+        impl $name {
+            /// The word at a place in the list.
+            pub fn at(place: usize) -> Option<$name> {
+                const ALL: &[$name] = &[$($name::$variant),+];
+                ALL.get(place).copied()
+            }
+        }
+
         impl Value for $name {
             fn load(stored: &Stored) -> Self {
-                const ALL: &[$name] = &[$($name::$variant),+];
+                const FIRST: $name = [$($name::$variant),+][0];
                 // The store only keeps places of words; should that ever break, the first word is the answer.
-                usize::try_from(stored.bits()).ok().and_then(|at| ALL.get(at)).copied().unwrap_or(ALL[0])
+                usize::try_from(stored.bits()).ok().and_then($name::at).unwrap_or(FIRST)
             }
 
             fn fits(kind: &Kind) -> bool {

@@ -172,7 +172,10 @@ impl<'a> Context<'a> {
         if access.touches() && !self.session.no_touch {
             db.touch(found);
         }
-        self.journal.hits += u64::from(access.counts());
+        if access.counts() {
+            db.count_hit(found, key);
+            self.journal.hits += 1;
+        }
         Some(found)
     }
 
@@ -185,6 +188,7 @@ impl<'a> Context<'a> {
     fn miss(&mut self, db: usize, key: &Key<'_>, access: Access) {
         if access.counts() {
             self.journal.misses += 1;
+            self.locks.shard_of(key).db(db).count_miss(key);
             if access != Access::Inspect {
                 self.journal.tell(self.server, db, key.bytes(), Event::key_miss(), false);
             }
@@ -199,6 +203,7 @@ impl<'a> Context<'a> {
             return;
         }
         let shard = self.locks.shard_of(key);
+        shard.db(db).count_expired(key);
         shard.db(db).remove(key);
         shard.watch.touch_expired(db, key.bytes());
         self.journal.expired += 1;
@@ -289,6 +294,7 @@ impl<'a> Context<'a> {
         value: StringValue<'_>,
         deadline: Deadline,
     ) -> Result<(), OutOfMemory> {
+        let deadline = self.deadline_or_default(key, deadline);
         self.db(key).set(key, value, deadline)
     }
 
@@ -309,6 +315,7 @@ impl<'a> Context<'a> {
 
     /// Puts an entry whose key is `key` into some database.
     pub fn insert(&mut self, db: usize, key: &Key<'_>, entry: Entry) -> Result<(), OutOfMemory> {
+        self.note_made(key);
         self.locks.shard_of(key).db(db).insert(key, entry)
     }
 
@@ -335,10 +342,12 @@ impl<'a> Context<'a> {
             self.note_ready(db, key);
         }
         let shard = self.locks.shard_of(key);
-        if shard.db(db).take_created(key.hash()) {
+        let created = shard.db(db).take_created(key.hash());
+        if created {
             self.journal.tell(self.server, db, key.bytes(), Event::new_key(), false);
         }
         self.journal.tell(self.server, db, key.bytes(), event, true);
+        self.default_deadline_of_made(db, key, created);
     }
 
     /// The same for a change beside the value, such as one of a consumer group: as in Redis, it does

@@ -20,6 +20,7 @@ use crate::journal::Journal;
 use crate::locks::{Busy, Locks};
 use crate::mailbox;
 use crate::monitor;
+use crate::partitions::limits;
 use crate::pubsub;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
@@ -254,6 +255,7 @@ impl Run<'_, '_> {
             mailbox::deliver(self.session, reply);
         }
         self.answer_if_wanted(prepared, reply);
+        self.executor.journal.quota.release(0);
         if !self.executor.journal.ready.is_empty() {
             blocking::serve(self.executor, self.locks, self.attendant);
         }
@@ -474,6 +476,13 @@ impl Run<'_, '_> {
         }
         if (flags.has(Flags::DENYOOM) || command.may_run_others()) && !self.has_room(command) {
             return reject(CommandError::OutOfMemory);
+        }
+        if server.partitions.has_limits() {
+            let journal = &mut self.executor.journal;
+            let (locks, session) = (&mut *self.locks, &*self.session);
+            if let Err(error) = limits::admit(server, journal, locks, session, command, self.args) {
+                return reject(error);
+            }
         }
         let only_messages =
             self.session.is_subscribed() && self.session.protocol == Protocol::Resp2;

@@ -64,8 +64,13 @@ pub struct Eviction {
 
 /// How a policy looks for victims; `None` if it does not.
 pub fn rule_of(config: &Config, now_ms: i64) -> Option<Rule> {
+    rule_of_policy(config.get(id::MAXMEMORY_POLICY), config, now_ms)
+}
+
+/// The same for any policy.
+pub fn rule_of_policy(policy: MaxmemoryPolicy, config: &Config, now_ms: i64) -> Option<Rule> {
     use MaxmemoryPolicy as Policy;
-    let (volatile, order) = match config.get(id::MAXMEMORY_POLICY) {
+    let (volatile, order) = match policy {
         Policy::Noeviction => return None,
         Policy::VolatileLru => (true, Order::Lru),
         Policy::VolatileLfu => (true, Order::Lfu),
@@ -78,13 +83,17 @@ pub fn rule_of(config: &Config, now_ms: i64) -> Option<Rule> {
         Policy::VolatileS3fifo => (true, Order::S3Fifo),
     };
     let samples = config.get(id::MAXMEMORY_SAMPLES) as usize;
-    Some(Rule { volatile, order, samples, clock: access_clock(config, now_ms) })
+    Some(Rule { volatile, order, samples, clock: clock_of_policy(policy, config, now_ms) })
 }
 
 /// How uses of keys are noted under the policy.
 pub fn access_clock(config: &Config, now_ms: i64) -> AccessClock {
+    clock_of_policy(config.get(id::MAXMEMORY_POLICY), config, now_ms)
+}
+
+fn clock_of_policy(policy: MaxmemoryPolicy, config: &Config, now_ms: i64) -> AccessClock {
     use MaxmemoryPolicy as Policy;
-    match config.get(id::MAXMEMORY_POLICY) {
+    match policy {
         Policy::VolatileLfu | Policy::AllkeysLfu => {
             let (factor, decay) = (config.get(id::LFU_LOG_FACTOR), config.get(id::LFU_DECAY_TIME));
             AccessClock::lfu(now_ms, factor, decay)

@@ -7,6 +7,7 @@
 
 use crate::blocking::Ready;
 use crate::notify::Effects;
+use crate::partitions::Quota;
 
 /// The class of a keyspace event, as `notify-keyspace-events` selects them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +130,8 @@ pub struct Journal {
     pub expired: u64,
     /// Changed keys that somebody waits for.
     pub(crate) ready: Ready,
+    /// What the command that runs has reserved in partitions.
+    pub(crate) quota: Quota,
     /// For notifications and client tracking.
     pub effects: Effects,
     sinks: Vec<Box<dyn Sink>>,

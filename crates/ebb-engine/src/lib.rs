@@ -33,6 +33,7 @@ pub mod locks;
 pub mod mailbox;
 pub mod monitor;
 pub mod notify;
+pub mod partitions;
 pub mod pubsub;
 mod rejection;
 pub mod reply;

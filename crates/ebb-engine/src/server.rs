@@ -17,6 +17,7 @@ use crate::eviction::Eviction;
 use crate::latency::LatencyMonitor;
 use crate::mailbox::{Message, OutputLimits, Post};
 use crate::notify::Followers;
+use crate::partitions::Partitions;
 use crate::pubsub::PubSub;
 use crate::scripting::Scripting;
 use crate::slowlog::CommandLogs;
@@ -200,6 +201,8 @@ pub struct Server {
     pub allocator: AllocatorFigures,
     /// What is known of the limit on memory.
     pub eviction: Eviction,
+    /// Parts of the keyspace with limits of their own.
+    pub partitions: Partitions,
     /// What the process provides.
     pub host: Host,
     /// 40 hexadecimal digits, new at each start.
@@ -289,6 +292,7 @@ impl Server {
             latency: LatencyMonitor::default(),
             allocator: AllocatorFigures::default(),
             eviction: Eviction::new(shards),
+            partitions: Partitions::default(),
             active_expire: AtomicBool::new(true),
             skip_checksums: AtomicBool::new(false),
             dirty: AtomicU64::new(0),

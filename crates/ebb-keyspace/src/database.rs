@@ -10,6 +10,7 @@
 //! partition that is emptied meanwhile, what still lies elsewhere counts as gone: it is
 //! *void*, and is deleted where it would have been moved.
 
+mod partition;
 mod settle;
 
 use std::sync::Arc;
@@ -89,7 +90,7 @@ impl Db {
             part.belong_to(id, seat.totals.clone());
             Box::new(part)
         });
-        part.clock = clock;
+        part.clock = part.own_clock().unwrap_or(clock);
         part
     }
 
@@ -433,6 +434,7 @@ impl Db {
         let mut sum = ExpireStep::default();
         for part in self.parts_mut() {
             let step = part.expire_step(now_ms, limit, &mut expired);
+            part.count_expired(step.expired);
             part.tell_counts();
             sum.expired += step.expired;
             sum.examined += step.examined;

@@ -40,10 +40,10 @@ pub use ebb_heap::{OutOfMemory, Shared};
 pub use ebb_table::POSITION_BITS;
 pub use editor::Editor;
 pub use entry::{Entry, EntryMut, EntryRef, StringRef, StringValue, Type, ValueRef};
-use eviction::{AccessClock, Evicted, Rule, Search, Target};
+use eviction::{AccessClock, Search};
 pub use gate::Gate;
 pub use part::{Deadline, ExpireStep, Expired, Part};
-pub use routes::{PartId, Routes, Seat, Totals};
+pub use routes::{PartId, Routes, Seat, Totals, Uses};
 pub use trash::Trash;
 pub use wait::WaitTable;
 pub use watch::{Presence, WatchTable, Watcher};
@@ -108,6 +108,8 @@ pub struct Shard {
     clock: AccessClock,
     dbs: Box<[Db]>,
     search: Search,
+    /// The same for partitions, by id.
+    searches: Vec<Search>,
     /// Who watches keys here.
     pub watch: WatchTable,
     /// Who waits for keys here.
@@ -174,24 +176,6 @@ impl Shard {
         })
     }
 
-    /// Deletes the key that the rule names, and marks the transactions that watch it. `evicted`
-    /// is told of its database and name.
-    pub fn evict(&mut self, rule: &Rule, evicted: impl FnOnce(usize, &[u8])) -> Option<Evicted> {
-        let watch = &self.watch;
-        let mut parts: Vec<Target<'_>> = Vec::new();
-        for (number, db) in self.dbs.iter_mut().enumerate() {
-            let named = db.parts_with_ids_mut().filter(|(_, part)| !part.is_empty());
-            parts.extend(named.map(|(id, part)| (number << PartId::BITS | usize::from(id), part)));
-        }
-        self.search.evict(&mut parts, rule, |number, key| {
-            let db = number >> PartId::BITS;
-            if !watch.is_empty() {
-                watch.touch(db, key);
-            }
-            evicted(db, key);
-        })
-    }
-
     /// Bytes of the data that are not in the heap: directories, deadlines, histories and what
     /// large collections have there.
     pub fn outside_bytes(&self) -> usize {
@@ -239,6 +223,7 @@ impl Keyspace {
                 clock: AccessClock::default(),
                 dbs,
                 search: Search::default(),
+                searches: Vec::new(),
                 watch: WatchTable::default(),
                 wait: WaitTable::default(),
             })

@@ -13,12 +13,12 @@ use rand::Rng;
 use crate::editor::Editor;
 use crate::entry::relocate::Work;
 use crate::entry::{Entry, EntryMut, EntryRef, Rewritten, StringValue, grown};
-use crate::eviction::{AccessClock, Dice, S3Fifo};
+use crate::eviction::{AccessClock, Dice, Own, S3Fifo};
 use ebb_table::{BUCKET_BYTES, Found, SLOTS};
 
 use crate::counts::Counts;
 use crate::entries::Entries;
-use crate::routes::Totals;
+use crate::routes::{Totals, Uses};
 use crate::trash::Trash;
 use crate::wheel::Wheel;
 use crate::{Key, KeyHasher};
@@ -53,6 +53,8 @@ pub struct Part {
     /// Who is told of keys and bytes, and what was told last.
     totals: Option<Arc<Totals>>,
     told: (usize, usize),
+    /// Lookups, counted for partitions only.
+    pub(crate) uses: Uses,
 }
 
 /// What has expired.
@@ -94,6 +96,7 @@ impl Part {
             id: 0,
             totals: None,
             told: (0, 0),
+            uses: Uses::default(),
         }
     }
 
@@ -107,6 +110,24 @@ impl Part {
     pub(crate) fn belong_to_none(&mut self) {
         if let Some(totals) = self.totals.take() {
             totals.exchange(std::mem::take(&mut self.told), (0, 0));
+            totals.add_uses(std::mem::take(&mut self.uses));
+        }
+    }
+
+    /// What its partition says of eviction.
+    pub(crate) fn own(&self) -> Own {
+        self.totals.as_ref().map_or(Own::Inherit, |totals| totals.own())
+    }
+
+    /// How uses are noted here, if not as everywhere.
+    #[inline]
+    pub(crate) fn own_clock(&self) -> Option<AccessClock> {
+        self.totals.as_ref()?.clock()
+    }
+
+    pub(crate) fn count_evicted(&self) {
+        if let Some(totals) = &self.totals {
+            totals.count_evicted();
         }
     }
 
@@ -491,6 +512,13 @@ impl Part {
         }
         step.more = true;
         step
+    }
+
+    /// Tells its partition's counters of keys that have expired.
+    pub(crate) fn count_expired(&self, keys: usize) {
+        if let Some(totals) = &self.totals {
+            totals.count_expired(keys);
+        }
     }
 
     /// Deletes some due fields of a hash, and the hash with the last; answers how many,

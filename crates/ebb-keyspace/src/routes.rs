@@ -1,19 +1,47 @@
 //! Which part of a database a key belongs to.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use ebb_heap::ArenaId;
+use parking_lot::Mutex;
+
+use crate::eviction::{AccessClock, Own, decode_clock, encode_clock};
 
 /// The number of a part in its database: 0 for keys of no partition, otherwise the
 /// partition's id.
 pub type PartId = u8;
 
-/// What a partition's keys take, over all shards and databases. Kept where it changes.
+/// How often keys were looked up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// And found.
+    pub hits: u64,
+    /// And not found.
+    pub misses: u64,
+}
+
+impl Uses {
+    /// Both sums.
+    pub fn plus(self, other: Uses) -> Uses {
+        Uses { hits: self.hits + other.hits, misses: self.misses + other.misses }
+    }
+}
+
+/// What a partition's keys take, over all shards and databases, and what became of them. Kept
+/// where it changes.
 #[derive(Debug, Default)]
 pub struct Totals {
     keys: AtomicUsize,
     bytes: AtomicUsize,
+    evicted: AtomicU64,
+    expired: AtomicU64,
+    /// Lookups noted by parts that are gone.
+    uses: Mutex<Uses>,
+    /// How uses are noted, if the partition has a policy of its own (two numbers, see there).
+    clock: AtomicU64,
+    factors: AtomicU64,
+    own: Mutex<Own>,
 }
 
 impl Totals {
@@ -25,6 +53,65 @@ impl Totals {
     /// Bytes of entries, of their values, and of the tables that find them.
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Keys that were evicted.
+    pub fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// Keys that have expired.
+    pub fn expired(&self) -> u64 {
+        self.expired.load(Ordering::Relaxed)
+    }
+
+    /// Lookups that were noted by parts which are gone.
+    pub fn uses(&self) -> Uses {
+        *self.uses.lock()
+    }
+
+    /// Sets the counters of what became of keys to zero.
+    pub fn reset_counters(&self) {
+        self.evicted.store(0, Ordering::Relaxed);
+        self.expired.store(0, Ordering::Relaxed);
+        *self.uses.lock() = Uses::default();
+    }
+
+    /// Says how its keys are evicted. With a rule of its own, the clock must be told what time
+    /// it is: call it often.
+    pub fn set_own(&self, own: Own) {
+        let clock = if let Own::Rule(rule) = own { Some(rule.clock) } else { None };
+        let (clock, factors) = encode_clock(clock);
+        // Who reads one new and one old counts one use by the old factors.
+        self.factors.store(factors, Ordering::Relaxed);
+        self.clock.store(clock, Ordering::Relaxed);
+        *self.own.lock() = own;
+    }
+
+    pub(crate) fn own(&self) -> Own {
+        *self.own.lock()
+    }
+
+    /// How uses are noted, if not as everywhere.
+    #[inline]
+    pub(crate) fn clock(&self) -> Option<AccessClock> {
+        let clock = self.clock.load(Ordering::Relaxed);
+        decode_clock(clock, || self.factors.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn count_evicted(&self) {
+        self.evicted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_expired(&self, keys: usize) {
+        if keys > 0 {
+            self.expired.fetch_add(keys as u64, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn add_uses(&self, uses: Uses) {
+        let mut sum = self.uses.lock();
+        *sum = sum.plus(uses);
     }
 
     /// One shard had so many keys and bytes and has others.

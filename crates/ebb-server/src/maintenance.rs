@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ebb_config::id;
 use ebb_engine::notify::Effects;
+use ebb_engine::partitions::upkeep;
 use ebb_engine::{Event, Server, eviction, unix_ms};
 use ebb_keyspace::{Expired, Shard};
 use parking_lot::MutexGuard;
@@ -48,7 +49,10 @@ impl Maintenance {
     /// Runs until the server stops.
     pub(crate) fn run(mut self) {
         while !self.server.is_stopping() {
-            let busy = self.free_trash() | self.evict() | ebb_heap::collapse_step();
+            let busy = self.free_trash()
+                | self.evict()
+                | self.tend_partitions()
+                | ebb_heap::collapse_step();
             let volatile = self.expire();
             if self.last_measure.elapsed() >= MEASURE {
                 self.measure();
@@ -88,6 +92,16 @@ impl Maintenance {
             return false;
         }
         eviction::relieve(self.server, EVICT_TIME, SLICE, &mut self.effects)
+    }
+
+    /// Moves keys to their partitions, and evicts from those over their limits; answers whether
+    /// to go on soon.
+    fn tend_partitions(&mut self) -> bool {
+        if self.server.paused(unix_ms()) != ebb_engine::PauseMode::Off {
+            return false;
+        }
+        let settling = upkeep::settle(self.server, SLICE);
+        settling | upkeep::relieve(self.server, EVICT_TIME, SLICE, &mut self.effects)
     }
 
     /// Deletes keys that are due. Answers whether any key has a deadline.
@@ -190,6 +204,7 @@ impl Maintenance {
         server.used_memory();
         server.measure_for_eviction();
         server.evict_clients();
+        upkeep::tick(server);
         let counters = &server.counters;
         let totals = [&counters.commands, &counters.net_in, &counters.net_out]
             .map(|counter| counter.load(Ordering::Relaxed));

@@ -61,6 +61,7 @@ fn run(config: Config, allocator: Allocator) -> Result<(), String> {
     }
     let server: &'static Server = Box::leak(Box::new(Server::new(config, commands, host)));
     load_users(server)?;
+    server.load_configured_partitions()?;
     (server.host.refresh_allocator)(&server.allocator);
     serve(server, listeners)
 }

@@ -231,7 +231,7 @@ fn dry_runs_name_what_is_denied() {
 #[test]
 fn categories_and_passwords_are_listed_and_made() {
     let mut client = Client::new();
-    assert!(client.say("ACL CAT").starts_with("*21\r\n$8\r\nkeyspace\r\n"));
+    assert!(client.say("ACL CAT").starts_with("*22\r\n$8\r\nkeyspace\r\n"));
     assert!(client.say("ACL CAT Transaction").contains("\r\nmulti\r\n"));
     assert_eq!(client.say("ACL CAT x"), "-ERR Unknown category 'x'\r\n");
     let wrong = "-ERR unknown subcommand or wrong number of arguments for 'CAT'. Try ACL HELP.\r\n";

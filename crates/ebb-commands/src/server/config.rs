@@ -2,8 +2,9 @@
 
 use ebb_config::{Config, Id, Reason};
 use ebb_engine::{
-    Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group, stats,
+    Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group, Scope, stats,
 };
+use ebb_keyspace::Db;
 
 use crate::help;
 
@@ -118,12 +119,15 @@ pub(super) const RESETSTAT: CommandSpec = CommandSpec {
     group: Group::Server,
     arity: 2,
     flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
+    scope: Scope::Walk,
     run: resetstat,
     ..CommandSpec::NEW
 };
 
 fn resetstat(ctx: &mut Context<'_>) -> CommandResult {
     ctx.server.counters.reset();
+    ctx.server.partitions.reset_counters();
+    ctx.each_shard(|shard| shard.dbs().iter_mut().for_each(Db::reset_uses));
     ctx.server.errors.reset();
     stats::reset_totals(ctx.server.workers.iter().map(|worker| &worker.totals));
     ctx.reply.ok();

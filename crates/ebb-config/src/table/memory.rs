@@ -15,6 +15,9 @@ group! { after security::END;
     MAXMEMORY_EVICTION_TENACITY: u32 = number("maxmemory-eviction-tenacity", "10", 0, 100);
     MAXMEMORY_CLIENTS: crate::store::MemoryOrPercent =
         sized("maxmemory-clients", "0", MemoryOrPercent, -100, LONG_MAX);
+    // Ebb's own: quotas for parts of the keyspace.
+    PARTITION: std::sync::Arc<str> =
+        special("partition", "", crate::partitions::line).appends().immutable();
     LFU_LOG_FACTOR: u32 = number("lfu-log-factor", "10", 0, INT_MAX);
     LFU_DECAY_TIME: u32 = number("lfu-decay-time", "1", 0, INT_MAX);
     ACTIVE_EXPIRE_EFFORT: u32 = number("active-expire-effort", "1", 1, 10);

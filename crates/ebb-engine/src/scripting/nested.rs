@@ -8,6 +8,7 @@ use crate::call::{self, Call};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::monitor;
+use crate::partitions::limits;
 use crate::reply::Reply;
 use crate::spec::{Flags, Scope};
 use crate::table::{Command, Resolved};
@@ -69,6 +70,16 @@ impl Context<'_> {
             self.server.scripting.note_write();
         }
         self.hold_more(command, args);
+        let before = self.journal.quota.reservations();
+        if self.server.partitions.has_limits() && !rules.allow_oom {
+            let Context { server, journal, locks, session, .. } = &mut *self;
+            let admitted = limits::admit_inner(server, journal, locks, session.db, command, args);
+            if let Err(error) = admitted {
+                self.journal.quota.release(before);
+                self.recorder.reject(Some(command.number), &error.code());
+                return Err(error);
+            }
+        }
         let outer = self.recorder.enter_inner();
         let call =
             Call { command, args, shared_args: &[], hashed: None, bytes: 0, now_ms: self.now_ms };
@@ -84,6 +95,7 @@ impl Context<'_> {
             reply,
         );
         self.recorder.leave_inner(outer);
+        self.journal.quota.release(before);
         Ok(())
     }
 

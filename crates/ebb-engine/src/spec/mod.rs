@@ -318,5 +318,7 @@ bits! {
         TRANSACTION = "transaction",
         /// Scripts.
         SCRIPTING = "scripting",
+        /// Partitions: Ebb's own.
+        PARTITION = "partition",
     }
 }

@@ -16,8 +16,8 @@ const PARTS_MAX: usize = PartId::MAX as usize;
 /// How far keys have been moved to their parts.
 #[derive(Default)]
 pub(super) struct Settling {
-    part: usize,
-    position: u64,
+    pub(super) part: usize,
+    pub(super) position: u64,
     /// Partitions of which what lies elsewhere is gone.
     pub(super) void: Vec<PartId>,
 }
@@ -203,8 +203,12 @@ impl Db {
         for at in 0..self.others.len() {
             let id = at as PartId + 1;
             let is_empty = self.others[at].as_ref().is_some_and(|part| part.is_empty());
-            if is_empty && self.routes.seat(id).is_none() {
-                self.others[at] = None;
+            if is_empty
+                && self.routes.seat(id).is_none()
+                && let Some(mut part) = self.others[at].take()
+            {
+                // Its partition may be in other databases.
+                part.belong_to_none();
             }
         }
         while self.others.last().is_some_and(Option::is_none) {

@@ -11,11 +11,14 @@
 //! Nothing here knows limits, time or clients: a search is given parts of databases and a [`Rule`].
 
 mod clock;
+mod own;
 mod s3fifo;
 mod search;
 mod uses;
 
 pub use clock::{AccessClock, LFU_INIT, idle_seconds, lfu_count};
+pub use own::Own;
+pub(crate) use own::{decode_clock, encode_clock};
 pub use s3fifo::{Ghosts, S3Fifo, SMALL_PERCENT};
 pub use search::{Evicted, Search, Target};
 

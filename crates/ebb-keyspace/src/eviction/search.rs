@@ -60,6 +60,11 @@ impl Default for Search {
 }
 
 impl Search {
+    /// Random numbers of its own.
+    pub(crate) fn random(&mut self) -> &mut SmallRng {
+        &mut self.random
+    }
+
     /// Deletes the key that is worth least, as far as can be told; `evicted` is told of it
     /// before it goes: the number of its part, and its name.
     pub fn evict(
@@ -74,6 +79,7 @@ impl Search {
         let footprint = entry.footprint();
         evicted(*number, entry.key());
         part.remove_found(found);
+        part.count_evicted();
         part.tell_counts();
         Some(Evicted { bytes: footprint.data + footprint.index + footprint.outside })
     }

@@ -5,6 +5,7 @@ use ebb_engine::{Argument, Categories, CommandResult, CommandSpec, Context, Flag
 mod activity;
 mod machine;
 mod memory;
+mod partitions;
 
 pub(super) static INFO: CommandSpec = CommandSpec {
     name: "info",
@@ -42,6 +43,7 @@ const SECTIONS: &[Section] = &[
     Section { name: "Errorstats", usual: true, write: activity::errorstats },
     Section { name: "Latencystats", usual: false, write: activity::latencystats },
     Section { name: "Cluster", usual: true, write: machine::cluster },
+    Section { name: "Partitions", usual: true, write: partitions::partitions },
     Section { name: "Keyspace", usual: true, write: memory::keyspace },
 ];
 

@@ -1,8 +1,9 @@
 //! MEMORY STATS.
 
-use ebb_engine::{CommandResult, CommandSpec, Context, Group, Scope};
+use ebb_engine::{CommandResult, CommandSpec, Context, Group, Reply, Scope};
 
 use super::figures::{DbFigures, MemoryFigures};
+use crate::partition::{Figures, TYPE_NAMES};
 
 pub(super) const STATS: CommandSpec = CommandSpec {
     name: "stats",
@@ -21,6 +22,7 @@ enum Value {
     Integer(i64),
     Double(f64),
     Db(DbFigures),
+    Partition(Box<Figures>),
 }
 
 fn run(ctx: &mut Context<'_>) -> CommandResult {
@@ -43,6 +45,10 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
         ("functions.caches".into(), int(ctx.server.scripting.libraries.lock().bytes())),
     ];
     rows.extend(memory.dbs.iter().map(|db| (format!("db.{}", db.number), Value::Db(*db))));
+    let partitions = Figures::gather(ctx, &ctx.server.partitions.table().all);
+    rows.extend(partitions.into_iter().map(|one| {
+        (format!("partition.{}", one.partition.line.name), Value::Partition(Box::new(one)))
+    }));
     rows.extend([
         ("overhead.total".to_owned(), int(memory.overhead())),
         ("keys.count".into(), int(memory.keys())),
@@ -62,7 +68,11 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
         ("fragmentation".into(), Value::Double(process)),
         ("fragmentation.bytes".into(), Value::Integer(process_bytes)),
     ]);
-    let reply = &mut *ctx.reply;
+    write(ctx.reply, rows);
+    Ok(())
+}
+
+fn write(reply: &mut Reply, rows: Vec<(String, Value)>) {
     reply.map(rows.len());
     for (name, value) in rows {
         reply.bulk(name.as_bytes());
@@ -76,7 +86,18 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
                 reply.bulk(b"overhead.hashtable.expires");
                 reply.count(db.wheel);
             }
+            Value::Partition(one) => {
+                reply.map(TYPE_NAMES.len() + 3);
+                let mut number = |name: &str, value: usize| {
+                    reply.bulk(name.as_bytes());
+                    reply.count(value);
+                };
+                number("keys.count", one.keys);
+                number("bytes.total", one.bytes);
+                let types = TYPE_NAMES.iter().zip(one.by_type);
+                types.for_each(|(name, bytes)| number(&format!("bytes.{name}"), bytes));
+                number("bytes.tables", one.tables());
+            }
         }
     }
-    Ok(())
 }

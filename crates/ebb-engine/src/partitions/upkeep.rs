@@ -1,0 +1,78 @@
+//! What the maintenance thread does for partitions, in slices.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::MutexGuard;
+
+use super::limits::{evict_some, is_over};
+use crate::notify::Effects;
+use crate::server::Server;
+
+/// Keys looked at between two looks at the clock.
+const KEYS: usize = 16;
+
+/// Moves keys to their partitions for one slice in each shard that needs it; answers whether
+/// there is more to do.
+pub fn settle(server: &Server, slice: Duration) -> bool {
+    let mut more = false;
+    for number in 0..server.keyspace.shards() {
+        let Some(mut shard) = server.keyspace.lock_unless_busy(number) else { return true };
+        let start = Instant::now();
+        for db in shard.dbs() {
+            while db.is_scattered() && start.elapsed() < slice {
+                if db.settle_step(KEYS).is_err() {
+                    // Without memory: try again when there may be some.
+                    return false;
+                }
+            }
+            more |= db.is_scattered();
+        }
+        let spent = start.elapsed();
+        // Workers that wait for the lock get it now, and half as much time as this took.
+        MutexGuard::unlock_fair(shard);
+        if spent > slice / 2 {
+            std::thread::sleep(spent / 2);
+        }
+    }
+    more
+}
+
+/// Tells the keyspace what time it is, for partitions with policies of their own.
+pub fn tick(server: &Server) {
+    server.partitions.table().all.iter().for_each(|partition| partition.tell_policy(server));
+}
+
+/// Evicts from partitions that are over their limits, for about `time`, in slices during which
+/// one shard is held; answers whether there is more to do.
+pub fn relieve(server: &Server, time: Duration, slice: Duration, effects: &mut Effects) -> bool {
+    if !server.partitions.has_limits() {
+        return false;
+    }
+    let start = Instant::now();
+    let mut more = false;
+    for partition in &server.partitions.table().all {
+        let Some(rule) = partition.rule(server) else { continue };
+        let mut empty = 0;
+        for number in (0..server.keyspace.shards()).cycle() {
+            if !is_over(partition) || empty == server.keyspace.shards() {
+                break;
+            }
+            if start.elapsed() > time {
+                return true;
+            }
+            let Some(mut shard) = server.keyspace.lock_unless_busy(number) else { return true };
+            let (began, mut any) = (Instant::now(), false);
+            while began.elapsed() < slice
+                && evict_some(server, &mut shard, partition, &rule, 0, effects) > 0
+            {
+                any = true;
+            }
+            empty = if any { 0 } else { empty + 1 };
+            MutexGuard::unlock_fair(shard);
+            effects.finish(server, None);
+            std::thread::sleep(began.elapsed() / 2);
+        }
+        more |= is_over(partition) && empty == 0;
+    }
+    more
+}
