@@ -125,6 +125,10 @@ impl Chunk {
         self.block.bytes()
     }
 
+    pub(crate) fn as_block(&self) -> &Block {
+        &self.block
+    }
+
     pub(crate) fn block(&mut self) -> &mut Block {
         &mut self.block
     }

@@ -88,4 +88,11 @@ impl Collection {
     ) -> Result<u128, OutOfMemory> {
         each!(self, grown => grown.relocate(position, should))
     }
+
+    /// Shows some of its blocks, from `position` on: the position to go on from, 0 at the end.
+    /// Some 1000 blocks a call. A block that it owns from the first call to the last is shown,
+    /// whatever else changes in between.
+    pub fn inspect(&self, position: u128, visit: &mut dyn FnMut(&Block)) -> u128 {
+        each!(self, grown => grown.inspect(position, visit))
+    }
 }

@@ -163,6 +163,10 @@ impl GrownHash {
         self.drain.get_or_insert_with(|| fields.drain()).step()
     }
 
+    pub(crate) fn inspect(&self, position: u128, visit: &mut dyn FnMut(&Block)) -> u128 {
+        self.fields.inspect(position as u64, visit).into()
+    }
+
     pub(crate) fn relocate(
         &mut self,
         position: u128,

@@ -25,11 +25,13 @@ pub struct GrownList {
     bytes: usize,
     /// Has outgrown one chunk (and not shrunk to half of one since).
     quick: bool,
+    /// Chunks that were removed, ever: by so many the others may have moved up.
+    removed: u32,
 }
 
 impl GrownList {
     pub(crate) fn new(arenas: Arenas) -> GrownList {
-        GrownList { arenas, chunks: VecDeque::new(), len: 0, bytes: 0, quick: false }
+        GrownList { arenas, chunks: VecDeque::new(), len: 0, bytes: 0, quick: false, removed: 0 }
     }
 
     /// A list of items that lie one after the other.
@@ -113,6 +115,7 @@ impl GrownList {
 
     fn remove_chunk(&mut self, at: usize) {
         if let Some(chunk) = self.chunks.remove(at) {
+            self.removed = self.removed.wrapping_add(1);
             self.bytes -= chunk.bytes();
         }
     }
@@ -384,6 +387,18 @@ impl GrownList {
         let left = self.chunks.len().saturating_sub(64);
         self.chunks.truncate(left);
         left > 0
+    }
+
+    /// A position is the index of a chunk, and above it the number of those removed so far: so
+    /// many chunks further to the front the walk goes on, since others have moved up.
+    pub(crate) fn inspect(&self, position: u128, visit: &mut dyn FnMut(&Block)) -> u128 {
+        const CHUNKS: usize = 1024;
+        let removed = self.removed.wrapping_sub((position >> 64) as u32);
+        let from = (position as u64 as usize).saturating_sub(removed as usize);
+        let shown = self.chunks.iter().skip(from).take(CHUNKS);
+        shown.for_each(|chunk| visit(chunk.as_block()));
+        let next = from + CHUNKS;
+        if next >= self.chunks.len() { 0 } else { next as u128 | u128::from(self.removed) << 64 }
     }
 
     pub(crate) fn relocate(

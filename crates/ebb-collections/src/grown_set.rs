@@ -79,6 +79,10 @@ impl GrownSet {
         self.drain.get_or_insert_with(|| members.drain()).step()
     }
 
+    pub(crate) fn inspect(&self, position: u128, visit: &mut dyn FnMut(&Block)) -> u128 {
+        self.members.inspect(position as u64, visit).into()
+    }
+
     pub(crate) fn relocate(
         &mut self,
         position: u128,

@@ -197,6 +197,18 @@ impl GrownSortedSet {
         self.drain.get_or_insert_with(|| members.drain()).step()
     }
 
+    /// The leaves of the order come first; then the members.
+    pub(crate) fn inspect(&self, position: u128, visit: &mut dyn FnMut(&Block)) -> u128 {
+        const MEMBERS: u128 = 1 << 127;
+        if position < MEMBERS {
+            return self.order.inspect(position, visit).unwrap_or(MEMBERS);
+        }
+        match self.members.inspect(position as u64, visit) {
+            0 => 0,
+            next => MEMBERS | u128::from(next),
+        }
+    }
+
     /// The leaves of the order come first, by rank; then the members.
     pub(crate) fn relocate(
         &mut self,

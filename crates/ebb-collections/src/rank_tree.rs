@@ -44,6 +44,8 @@ pub(crate) struct RankTree {
     root: Option<Child>,
     leaves: usize,
     leaf_bytes: usize,
+    /// Names that were removed, ever: by so many the others may have moved up.
+    removed: u32,
 }
 
 fn name_at(leaf: &Block, index: usize) -> Compact {
@@ -83,7 +85,7 @@ fn child_of(children: &[Child], mut at: usize) -> (usize, usize) {
 
 impl RankTree {
     pub(crate) fn new(arena: ArenaId) -> RankTree {
-        RankTree { arena, root: None, leaves: 0, leaf_bytes: 0 }
+        RankTree { arena, root: None, leaves: 0, leaf_bytes: 0, removed: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -254,6 +256,7 @@ impl RankTree {
     /// Removes the name at a position. `score_of` tells the scores of names.
     pub(crate) fn remove(&mut self, at: usize, score_of: &impl Fn(Compact) -> f64) {
         let Some(mut root) = self.root.take() else { return };
+        self.removed = self.removed.wrapping_add(1);
         self.remove_below(&mut root, at, score_of);
         // A root with one child gives way to it.
         while let Node::Inner(children) = &mut root.node {
@@ -340,6 +343,27 @@ impl RankTree {
                 }
             }
         }
+    }
+
+    /// Shows the next few leaves. A position is the rank of a name, and above it the number of
+    /// those removed so far: so many ranks further to the front the walk goes on.
+    pub(crate) fn inspect(&self, position: u128, visit: &mut dyn FnMut(&Block)) -> Option<u128> {
+        const LEAVES: usize = 256;
+        let removed = self.removed.wrapping_sub((position >> 64) as u32);
+        let mut at = (position as u64 as usize).saturating_sub(removed as usize);
+        for _ in 0..LEAVES {
+            let mut child = self.root.as_ref().filter(|root| at < root.count)?;
+            let mut within = at;
+            while let Node::Inner(children) = &child.node {
+                let (index, rest) = child_of(children, within);
+                (child, within) = (&children[index], rest);
+            }
+            if let Node::Leaf(leaf) = &child.node {
+                visit(leaf);
+            }
+            at += child.count - within;
+        }
+        Some(at as u128 | u128::from(self.removed) << 64)
     }
 
     /// Moves the leaves for which `should` holds among the next few from a position on; the

@@ -17,6 +17,7 @@ pub const REDIS_VERSION: &str = "7.2.4";
 
 pub mod acl;
 mod ahead;
+pub mod audit;
 pub mod blocking;
 mod call;
 mod client_eviction;
@@ -44,6 +45,7 @@ mod several;
 pub mod slowlog;
 pub mod spec;
 pub mod stats;
+pub mod survey;
 pub mod table;
 pub mod tracking;
 pub mod transaction;

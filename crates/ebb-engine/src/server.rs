@@ -195,6 +195,10 @@ pub struct Server {
     pub scripting: Scripting,
     /// What active defragmentation does.
     pub defrag: crate::defrag::Defrag,
+    /// The search for leaks.
+    pub audit: crate::audit::Audit,
+    /// Which keys and prefixes take how much.
+    pub surveys: crate::survey::Surveys,
     /// The latency monitor.
     pub latency: LatencyMonitor,
     /// Memory outside of the heap.
@@ -289,6 +293,8 @@ impl Server {
             logs: CommandLogs::default(),
             scripting: Scripting::new(threads),
             defrag: Default::default(),
+            audit: Default::default(),
+            surveys: Default::default(),
             latency: LatencyMonitor::default(),
             allocator: AllocatorFigures::default(),
             eviction: Eviction::new(shards),

@@ -8,6 +8,9 @@ use parking_lot::Mutex;
 use crate::OutOfMemory;
 use crate::size::{LARGE_BYTES, LISTS, MIN_BYTES, UNIT, list_of, rounded};
 use crate::space::{SEGMENT_BYTES, Space, State, address_of, space, units_of};
+use crate::watch;
+
+pub(crate) mod check;
 
 pub(crate) const KIND_HOLE: u8 = 0;
 /// A gap too small for a hole, or a hole in a segment that is being evacuated: on no list.
@@ -275,6 +278,7 @@ impl Inner {
     fn hand_out(&mut self, space: &Space, address: *mut u8, bytes: usize, kind: u8) {
         self.blocks += 1;
         write_header(address, bytes, kind);
+        watch::born(units_of(address));
         let live = &space.segment(space.segment_of(address)).live;
         live.store(live.load(Ordering::Relaxed) + bytes as u32, Ordering::Relaxed);
     }
@@ -348,6 +352,7 @@ impl Inner {
     fn free(&mut self, space: &Space, address: *mut u8, bytes: usize) {
         let segment = space.segment_of(address);
         let row = space.segment(segment);
+        watch::died(units_of(address));
         let live = row.live.load(Ordering::Relaxed) - bytes as u32;
         row.live.store(live, Ordering::Relaxed);
         self.holes += bytes;
@@ -389,13 +394,10 @@ impl Arena {
         if bytes > LARGE_BYTES - UNIT {
             return self.allocate_large(space, id, bytes, kind);
         }
-        let (address, size) = {
-            let mut inner = self.inner.lock();
-            let (address, size) = inner.allocate(space, rounded(bytes))?;
-            inner.hand_out(space, address, size, kind);
-            (address, size)
-        };
-        self.live.fetch_add(size, Ordering::Relaxed);
+        let mut inner = self.inner.lock();
+        let (address, size) = inner.allocate(space, rounded(bytes))?;
+        inner.hand_out(space, address, size, kind);
+        self.add_live(size);
         Ok(address)
     }
 
@@ -403,13 +405,10 @@ impl Arena {
     pub(crate) fn allocate_twin(&self, bytes: usize, kind: u8) -> Result<*mut u8, OutOfMemory> {
         debug_assert!(bytes < LARGE_BYTES && bytes.is_multiple_of(UNIT));
         let space = space();
-        let address = {
-            let mut inner = self.inner.lock();
-            let address = inner.allocate_exact(space, bytes)?;
-            inner.hand_out(space, address, bytes, kind);
-            address
-        };
-        self.live.fetch_add(bytes, Ordering::Relaxed);
+        let mut inner = self.inner.lock();
+        let address = inner.allocate_exact(space, bytes)?;
+        inner.hand_out(space, address, bytes, kind);
+        self.add_live(bytes);
         Ok(address)
     }
 
@@ -424,28 +423,37 @@ impl Arena {
         let count = u32::try_from(bytes.div_ceil(SEGMENT_BYTES)).map_err(|_| OutOfMemory)?;
         let segment = space.take(count)?;
         let row = space.segment(segment);
-        row.set_state(State::Large);
-        row.arena.store(id.0, Ordering::Relaxed);
-        row.large_bytes.store(bytes as u64, Ordering::Relaxed);
         let address = space.segment_base(segment);
         write_header(address, 0, kind);
+        // The segment becomes the arena's under its lock, so that who holds it sees all of it.
         let mut inner = self.inner.lock();
+        row.arena.store(id.0, Ordering::Relaxed);
+        row.large_bytes.store(bytes as u64, Ordering::Relaxed);
+        row.set_state(State::Large);
+        watch::born(units_of(address));
         inner.blocks += 1;
         inner.touched += bytes;
-        self.live.fetch_add(bytes, Ordering::Relaxed);
+        self.add_live(bytes);
         Ok(address)
+    }
+
+    /// Counts bytes as live, under the lock: nobody else writes meanwhile.
+    fn add_live(&self, bytes: usize) {
+        self.live.store(self.live.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn free(&self, address: *mut u8, bytes: usize) {
         let space = space();
-        self.live.fetch_sub(bytes, Ordering::Relaxed);
         let mut inner = self.inner.lock();
+        self.live.store(self.live.load(Ordering::Relaxed) - bytes, Ordering::Relaxed);
         if header_bytes(address) == 0 {
+            let segment = space.segment_of(address);
+            watch::died(units_of(address));
+            space.segment(segment).set_state(State::Taken);
             inner.blocks -= 1;
             inner.touched -= bytes;
             drop(inner);
-            let count = bytes.div_ceil(SEGMENT_BYTES) as u32;
-            space.give_back(space.segment_of(address), count, bytes);
+            space.give_back(segment, bytes.div_ceil(SEGMENT_BYTES) as u32, bytes);
         } else {
             inner.free(space, address, bytes);
         }

@@ -32,7 +32,9 @@ mod block;
 mod shared;
 mod size;
 mod space;
+pub mod watch;
 
+pub use arena::check::{ArenaFlaw, arena_of, segments_used};
 pub use arena::{ArenaId, ArenaStats, BlockInfo, SegmentInfo};
 pub use block::{Block, Compact, prefetch};
 pub use shared::Shared;

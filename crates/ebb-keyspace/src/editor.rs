@@ -36,10 +36,10 @@ impl<'a> Editor<'a> {
             return false;
         }
         let after = self.part.entries.get(self.found).summary();
-        self.part.counts.replace(&self.before, &after);
+        self.part.counts.replace(self.found, &self.before, &after);
         if after.is_empty {
             let entry = self.part.entries.remove(self.found);
-            self.part.counts.subtract(&entry.as_ref());
+            self.part.counts.subtract(self.found, &entry.as_ref());
         } else if after.next_field.is_some() {
             self.part.file(self.hash, self.before.next_field, after.next_field);
         }

@@ -1,6 +1,6 @@
 //! The table of a database: the typed, safe layer over [`Table`] whose handles are entries.
 
-use ebb_heap::{ArenaId, Compact, OutOfMemory};
+use ebb_heap::{ArenaId, Block, Compact, OutOfMemory};
 use rand::Rng;
 
 use ebb_table::{Drain, Found, Table};
@@ -157,6 +157,25 @@ impl Entries {
             },
         )?;
         result.map(|()| (!again).then_some(next))
+    }
+
+    /// Visits one segment of the table: its block, then its entries with their positions, or
+    /// nothing where `is_there` says that a slot names no block. Answers the position after it,
+    /// 0 at the end; see [`Table::inspect`].
+    pub(crate) fn inspect(
+        &self,
+        position: u64,
+        segment: impl FnOnce(&Block),
+        is_there: impl Fn(Compact) -> bool,
+        mut visit: impl FnMut(Option<(EntryRef<'_>, u64)>),
+    ) -> u64 {
+        self.table.inspect(position, segment, |name| {
+            let entry = is_there(name).then(|| view(name));
+            visit(entry.map(|entry| {
+                let position = ebb_table::position_of(self.hash(&entry));
+                (entry, position)
+            }));
+        })
     }
 
     /// Empties the table; its entries are freed by draining the answer.

@@ -16,6 +16,7 @@
 //! - the 5-byte handle of a [`Shared`], for values of [`SHARED_MIN`] and more.
 
 mod collection;
+mod owned;
 pub(crate) mod relocate;
 mod string;
 
@@ -185,6 +186,7 @@ fn write_value(block: &mut Block, front: usize, flag: u8, plan: Plan<'_>) {
             if raw { SIZED_RAW } else { SIZED }
         }
         Plan::Shared(shared) => {
+            crate::audit::arrived_string(&shared);
             body[front..front + 5].copy_from_slice(&shared.into_compact().0);
             SHARED
         }

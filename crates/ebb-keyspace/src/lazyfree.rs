@@ -89,6 +89,17 @@ fn leave(value: Value) {
     WAITING.lock().push_back(Waiting { value, bytes, step_bytes });
 }
 
+/// The counters of what waits (values, bytes), and what is true, at a moment at which no value is
+/// on its way; nothing if there was none.
+pub fn check() -> Option<[(usize, usize); 2]> {
+    let waiting = WAITING.lock();
+    let bytes = waiting.iter().map(|(_, bytes)| bytes).sum();
+    let found = [(pending(), waiting.len()), (pending_bytes(), bytes)];
+    // Who leaves a value counts it first, who frees one discounts it last: only with one on its
+    // way can more be counted than waits.
+    (found[0].0 <= waiting.len()).then_some(found)
+}
+
 /// Values waiting to be freed.
 pub fn pending() -> usize {
     COUNT.load(Ordering::Relaxed)

@@ -9,6 +9,7 @@
 //! shards. Absent on purpose: commands, expiry on access (the engine does that, because it
 //! also tells the journal), I/O.
 
+pub mod audit;
 mod counts;
 pub mod database;
 pub mod defrag;

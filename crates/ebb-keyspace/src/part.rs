@@ -16,7 +16,7 @@ use crate::entry::{Entry, EntryMut, EntryRef, Rewritten, StringValue, grown};
 use crate::eviction::{AccessClock, Dice, Own, S3Fifo};
 use ebb_table::{BUCKET_BYTES, Found, SLOTS};
 
-use crate::counts::Counts;
+use crate::counts::{Counts, Ledger};
 use crate::entries::Entries;
 use crate::routes::{Totals, Uses};
 use crate::trash::Trash;
@@ -45,7 +45,7 @@ pub struct Part {
     pub(crate) dice: Dice,
     pub(crate) entries: Entries,
     pub(crate) wheel: Wheel,
-    pub(crate) counts: Counts,
+    pub(crate) counts: Ledger,
     /// The hash of the key that was added last, until somebody asks; 0 if none was.
     created: u64,
     /// The partition's id, 0 for keys of none.
@@ -55,6 +55,15 @@ pub struct Part {
     told: (usize, usize),
     /// Lookups, counted for partitions only.
     pub(crate) uses: Uses,
+}
+
+/// What a part has told its partition's totals.
+pub(crate) struct Told<'a> {
+    pub(crate) totals: &'a Arc<Totals>,
+    /// Keys and bytes.
+    pub(crate) told: (usize, usize),
+    /// What they are now.
+    pub(crate) size: (usize, usize),
 }
 
 /// What has expired.
@@ -91,7 +100,7 @@ impl Part {
             dice: Dice::default(),
             entries: Entries::new(index, hasher),
             wheel: Wheel::default(),
-            counts: Counts::default(),
+            counts: Ledger::default(),
             created: 0,
             id: 0,
             totals: None,
@@ -138,6 +147,12 @@ impl Part {
         (self.counts.keys, self.counts.total_bytes() + table)
     }
 
+    /// Whom it has told what of its keys and bytes, and what is so.
+    pub(crate) fn told(&self) -> Option<Told<'_>> {
+        let totals = self.totals.as_ref()?;
+        Some(Told { totals, told: self.told, size: self.size() })
+    }
+
     /// Tells a partition's totals what has changed since the last time.
     #[inline]
     pub(crate) fn tell_counts(&mut self) {
@@ -153,10 +168,11 @@ impl Part {
     pub(crate) fn adopt(&mut self, key: &Key<'_>, mut entry: Entry) -> Result<(), Entry> {
         entry.set_partition(self.id);
         let (deadline, next) = (entry.as_ref().deadline(), entry.as_ref().next_field_deadline());
-        let mut counts = self.counts;
+        let mut counts = *self.counts;
         counts.add(&entry.as_ref());
+        crate::audit::arrived(&entry.as_ref());
         self.entries.insert_or_return(key.hash(), entry)?;
-        self.counts = counts;
+        self.counts.set(key.hash(), counts);
         self.file(key.hash(), None, deadline);
         self.file(key.hash(), None, next);
         Ok(())
@@ -164,7 +180,7 @@ impl Part {
 
     /// The counters now.
     pub fn counts(&self) -> Counts {
-        self.counts
+        *self.counts
     }
 
     /// Keys.
@@ -229,9 +245,9 @@ impl Part {
 
     /// Puts a new entry where the found one was.
     fn exchange(&mut self, found: Found, entry: Entry) {
-        self.counts.add(&entry.as_ref());
+        self.counts.add(found, &entry.as_ref());
         let old = self.entries.replace(found, entry);
-        self.counts.subtract(&old.as_ref());
+        self.counts.subtract(found, &old.as_ref());
     }
 
     /// Sets a string.
@@ -281,16 +297,16 @@ impl Part {
         if let Some(at) = deadline {
             entry.set_deadline(at);
         }
-        let before = self.counts;
-        self.counts.subtract(&entry.as_ref());
+        let before = *self.counts;
+        self.counts.subtract(found, &entry.as_ref());
         match entry.rewrite(value) {
-            Ok(Rewritten::InPlace) => self.counts.add(&entry.as_ref()),
+            Ok(Rewritten::InPlace) => self.counts.add(found, &entry.as_ref()),
             Ok(Rewritten::Moved(moved)) => {
-                self.counts = before;
+                self.counts.set(found, before);
                 self.exchange(found, moved);
             }
             Err(error) => {
-                self.counts = before;
+                self.counts.set(found, before);
                 return Err(error);
             }
         }
@@ -311,11 +327,11 @@ impl Part {
         let clock = self.fresh_clock(hash, entry.as_ref().clock());
         entry.set_clock(clock);
         entry.set_partition(self.id);
-        let mut counts = self.counts;
+        let mut counts = *self.counts;
         counts.add(&entry.as_ref());
         self.entries.insert(hash, entry)?;
         self.created = hash;
-        self.counts = counts;
+        self.counts.set(hash, counts);
         self.file(hash, None, deadline);
         Ok(())
     }
@@ -335,6 +351,7 @@ impl Part {
     pub fn insert(&mut self, key: &Key<'_>, mut entry: Entry) -> Result<(), OutOfMemory> {
         debug_assert_eq!(entry.as_ref().key(), key.bytes());
         entry.set_partition(self.id);
+        crate::audit::arrived(&entry.as_ref());
         self.file(key.hash(), None, entry.as_ref().next_field_deadline());
         match self.entries.find(key) {
             Some(found) => {
@@ -351,7 +368,7 @@ impl Part {
     pub fn take(&mut self, key: &Key<'_>) -> Option<Entry> {
         let found = self.entries.find(key)?;
         let entry = self.entries.remove(found);
-        self.counts.subtract(&entry.as_ref());
+        self.counts.subtract(found, &entry.as_ref());
         Some(entry)
     }
 
@@ -387,20 +404,20 @@ impl Part {
         deadline: Option<i64>,
     ) -> Result<(), OutOfMemory> {
         let mut found = found;
-        let before = self.counts;
+        let before = *self.counts;
         let stand_in = Entry::build(self.data, key, None, StringValue::Int(0))?;
         let name = stand_in.name();
-        self.counts.subtract(&self.entries.get(found));
+        self.counts.subtract(found, &self.entries.get(found));
         let old = self.entries.replace(found, stand_in);
         found.entry = name;
         let (entry, result) = match old.renamed(self.data, key, deadline) {
             Ok(entry) => (entry, Ok(())),
             Err((entry, error)) => (entry, Err(error)),
         };
-        self.counts.add(&entry.as_ref());
+        self.counts.add(found, &entry.as_ref());
         drop(self.entries.replace(found, entry));
         if result.is_err() {
-            self.counts = before;
+            self.counts.set(found, before);
         }
         result
     }
@@ -508,7 +525,7 @@ impl Part {
             step.expired += 1;
             expired(entry.key(), Expired::Key);
             let entry = self.entries.remove(found);
-            self.counts.subtract(&entry.as_ref());
+            self.counts.subtract(found, &entry.as_ref());
         }
         step.more = true;
         step
@@ -565,7 +582,7 @@ impl Part {
 
     /// Empties the database in an instant; what it held is freed by draining the answer.
     pub fn detach(&mut self) -> Trash {
-        let counts = std::mem::take(&mut self.counts);
+        let counts = self.counts.take();
         self.wheel = Wheel::default();
         self.fifo = None;
         let drain = self.entries.detach();

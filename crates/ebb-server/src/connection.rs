@@ -148,6 +148,12 @@ impl Connection {
         }
     }
 
+    /// Visits the values of the heap that it refers to.
+    pub(crate) fn each_value(&self, visit: impl FnMut(&Shared)) {
+        let filling = self.filling.iter().map(|filling| &filling.value);
+        filling.chain(&self.externals).chain(self.output.values()).for_each(visit);
+    }
+
     /// Bytes that it holds in buffers.
     pub(crate) fn buffer_bytes(&self) -> usize {
         self.pending.capacity() + self.external_bytes + self.output.len()

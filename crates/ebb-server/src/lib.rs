@@ -3,12 +3,14 @@
 //! - [`start`] binds the sockets, starts the threads and waits for the end.
 //! - `worker` is an event loop that owns connections; `connection` reads, runs and writes.
 //! - `maintenance` expires keys, frees what was detached, and measures.
+//! - `audit` looks for leaks, `survey` at what keys there are.
 //! - `defrag` moves blocks out of sparse segments.
 //! - `process` is what a daemon does: pid file, signals, supervision.
 //!
 //! Absent on purpose: what commands mean.
 
 mod apply;
+mod audit;
 mod connection;
 mod defrag;
 mod group;
@@ -20,6 +22,7 @@ pub mod oom_score;
 mod output;
 mod process;
 mod startup;
+mod survey;
 mod worker;
 
 pub use startup::{Allocator, start};

@@ -77,6 +77,14 @@ impl Output {
         self.bytes == 0
     }
 
+    /// The values that wait by reference.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Shared> {
+        self.chunks.iter().filter_map(|chunk| match chunk {
+            Chunk::Shared(shared) => Some(shared),
+            _ => None,
+        })
+    }
+
     /// Pieces waiting.
     pub(crate) fn chunks(&self) -> usize {
         self.chunks.len()

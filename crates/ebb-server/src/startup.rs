@@ -11,7 +11,7 @@ use signal_hook::iterator::Signals;
 use crate::defrag::Defragmentation;
 use crate::maintenance::Maintenance;
 use crate::worker::{self, Worker};
-use crate::{apply, io, listener, logging, oom_score, process};
+use crate::{apply, audit, io, listener, logging, oom_score, process, survey};
 
 /// What the binary says of its allocator.
 #[derive(Clone, Copy)]
@@ -150,6 +150,8 @@ fn serve(server: &'static Server, listeners: Vec<listener::Listener>) -> Result<
     let mut threads = vec![
         spawn("maintenance".into(), Box::new(move || Maintenance::new(server).run()))?,
         spawn("defrag".into(), Box::new(move || Defragmentation::new(server).run()))?,
+        spawn("audit".into(), Box::new(move || audit::run(server)))?,
+        spawn("survey".into(), Box::new(move || survey::run(server)))?,
     ];
     for (number, worker) in workers.into_iter().enumerate() {
         threads.push(spawn(format!("worker-{number}"), Box::new(move || worker.run()))?);

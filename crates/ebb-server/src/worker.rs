@@ -25,6 +25,7 @@ use crate::group::{Group, Member};
 use crate::listener::Listener;
 
 mod attending;
+mod claiming;
 mod waiting;
 
 const WAKER: Token = Token(usize::MAX);
@@ -96,6 +97,8 @@ pub(crate) struct Worker {
     messages: Vec<Message>,
     /// The pauses that are over here.
     pauses: u64,
+    /// The audit's round that was answered last.
+    audited: u64,
 }
 
 impl Worker {
@@ -129,6 +132,7 @@ impl Worker {
             listeners: Vec::new(),
             messages: Vec::new(),
             pauses: 0,
+            audited: 0,
             deadlines: BTreeSet::new(),
         };
         worker.listen(listeners)?;
@@ -164,6 +168,7 @@ impl Worker {
                     return;
                 }
             }
+            self.claim_if_asked();
             let again = std::mem::take(&mut self.again);
             self.handle(&events);
             for at in again {

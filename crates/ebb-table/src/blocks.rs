@@ -9,7 +9,7 @@ use crate::{BUCKET_BYTES, Drain, Found, SLOTS, Table};
 
 /// A hash table that owns blocks. Their keys are hashed with the process's secret seed.
 pub struct Blocks {
-    table: Table,
+    pub(crate) table: Table,
     key_of: fn(&Block) -> &[u8],
     /// Bytes of the blocks.
     bytes: usize,

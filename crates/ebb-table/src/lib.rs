@@ -18,11 +18,13 @@
 mod blocks;
 mod bucket;
 pub mod handle;
+mod inspect;
 mod point;
 mod segment;
 
 pub use blocks::{BlockDrain, Blocks, hash};
 pub use bucket::{BUCKET_BYTES, SLOTS};
+pub use inspect::position_of;
 
 use ebb_heap::{ArenaId, Block, Compact, OutOfMemory};
 use rand::Rng;

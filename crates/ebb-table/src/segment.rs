@@ -82,7 +82,7 @@ impl Segment {
         Segment((self.0 & ((1 << 52) - 1)) | (count as u64) << 52)
     }
 
-    fn compact(self) -> Compact {
+    pub(crate) fn compact(self) -> Compact {
         Compact::from_units(self.0 & ((1 << 40) - 1))
     }
 

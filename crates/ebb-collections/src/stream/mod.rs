@@ -355,6 +355,19 @@ impl Stream {
         true
     }
 
+    /// Positions are ids, as for moving.
+    pub(crate) fn inspect(&self, position: u128, visit: &mut dyn FnMut(&Block)) -> u128 {
+        const NODES: usize = 512;
+        let from = StreamId { ms: (position >> 64) as u64, seq: position as u64 };
+        for (shown, (id, node)) in self.nodes.range(from..).enumerate() {
+            if shown == NODES {
+                return u128::from(id.ms) << 64 | u128::from(id.seq);
+            }
+            visit(node.block());
+        }
+        0
+    }
+
     /// Positions are ids: the milliseconds above, the sequence number below.
     pub(crate) fn relocate(
         &mut self,

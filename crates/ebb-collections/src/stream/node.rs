@@ -226,6 +226,10 @@ impl Node {
         Ok(Node { block, ..*self })
     }
 
+    pub(super) fn block(&self) -> &Block {
+        &self.block
+    }
+
     /// Moves its block, if it should; the bytes moved.
     pub(super) fn relocate(
         &mut self,

@@ -50,6 +50,7 @@ impl Db {
     /// its own lie in others. All of it is to be settled. Answers whether there was a place.
     fn put_aside(&mut self, id: PartId) -> bool {
         let Some(settling) = &mut self.settling else { return false };
+        crate::audit::disturb();
         // Not in the place of any partition, nor where settling has been already.
         let is_free = |&at: &usize| {
             self.routes.seat(at as PartId + 1).is_none()
@@ -72,6 +73,7 @@ impl Db {
 
     /// Divides the database anew. Keys are moved by [`Db::settle_step`].
     pub fn set_routes(&mut self, routes: Arc<Routes>) {
+        crate::audit::disturb();
         self.end_voids();
         let was_simple = self.is_simple() && routes.is_empty();
         self.routes = routes;
@@ -122,6 +124,7 @@ impl Db {
     /// Exchanges the contents with another database of the same shard: each key belongs to a
     /// partition of its new database then.
     pub(crate) fn swap(&mut self, other: &mut Db) {
+        crate::audit::disturb();
         self.end_voids();
         other.end_voids();
         std::mem::swap(self, other);

@@ -317,6 +317,7 @@ impl Entry {
         collection: Collection,
     ) -> Result<Entry, OutOfMemory> {
         let grown = type_of_grown(&collection);
+        crate::audit::arrived_collection(&collection);
         let pointer = Box::into_raw(Box::new(collection));
         let entry = Entry::pointing(arena, front, grown, pointer);
         if entry.is_err() {

@@ -65,7 +65,7 @@ impl Part {
     /// Deletes the entry that was found.
     pub(crate) fn remove_found(&mut self, found: Found) {
         let entry = self.entries.remove(found);
-        self.counts.subtract(&entry.as_ref());
+        self.counts.subtract(found, &entry.as_ref());
     }
 
     /// Bytes of the data that are not in the heap.

@@ -8,6 +8,7 @@ use ebb_keyspace::Deadline;
 use ebb_keyspace::StringValue;
 
 mod digest;
+mod flaws;
 mod inspect;
 mod protocol;
 
@@ -131,6 +132,14 @@ const SUBCOMMANDS: &[Subcommand] = &[
         run: inspect::table_of_key,
     },
     Subcommand {
+        name: "LEAK-BLOCK",
+        syntax: "<bytes>",
+        summary: "Allocates a block that nobody owns, for MEMORY AUDIT to find.",
+        min: 1,
+        max: 1,
+        run: flaws::leak,
+    },
+    Subcommand {
         name: "LOG",
         syntax: "<message>",
         summary: "Writes a message to the log.",
@@ -221,6 +230,14 @@ const SUBCOMMANDS: &[Subcommand] = &[
             ctx.reply.ok();
             Ok(())
         },
+    },
+    Subcommand {
+        name: "SKEW-COUNTER",
+        syntax: "",
+        summary: "Makes a count of keys and one of bytes wrong, for MEMORY AUDIT to find.",
+        min: 0,
+        max: 0,
+        run: flaws::skew,
     },
     Subcommand {
         name: "SLEEP",

@@ -7,10 +7,13 @@ use ebb_engine::{
 
 use crate::help;
 
+mod audit;
 mod defrag;
 mod doctor;
 pub(super) mod figures;
+mod growth;
 mod stats;
+mod top;
 
 pub(super) static MEMORY: CommandSpec = CommandSpec {
     name: "memory",
@@ -18,7 +21,19 @@ pub(super) static MEMORY: CommandSpec = CommandSpec {
     since: "4.0.0",
     group: Group::Server,
     arity: -2,
-    subcommands: &[defrag::DEFRAG, doctor::DOCTOR, HELP, MALLOC_STATS, PURGE, stats::STATS, USAGE],
+    subcommands: &[
+        audit::AUDIT,
+        defrag::DEFRAG,
+        doctor::DOCTOR,
+        growth::GROWTH,
+        HELP,
+        top::HISTOGRAM,
+        MALLOC_STATS,
+        PURGE,
+        stats::STATS,
+        top::TOP,
+        USAGE,
+    ],
     ..CommandSpec::NEW
 };
 
