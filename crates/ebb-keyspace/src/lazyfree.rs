@@ -93,7 +93,7 @@ fn leave(value: Value) {
 /// on its way; nothing if there was none.
 pub fn check() -> Option<[(usize, usize); 2]> {
     let waiting = WAITING.lock();
-    let bytes = waiting.iter().map(|(_, bytes)| bytes).sum();
+    let bytes = waiting.iter().map(|one| one.bytes).sum();
     let found = [(pending(), waiting.len()), (pending_bytes(), bytes)];
     // Who leaves a value counts it first, who frees one discounts it last: only with one on its
     // way can more be counted than waits.

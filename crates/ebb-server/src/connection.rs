@@ -150,8 +150,9 @@ impl Connection {
 
     /// Visits the values of the heap that it refers to.
     pub(crate) fn each_value(&self, visit: impl FnMut(&Shared)) {
-        let filling = self.filling.iter().map(|filling| &filling.value);
-        filling.chain(&self.externals).chain(self.output.values()).for_each(visit);
+        let filling = self.filling.iter().flat_map(|filling| &filling.value);
+        let externals = self.externals.iter().flatten();
+        filling.chain(externals).chain(self.output.values()).for_each(visit);
     }
 
     /// Bytes that it holds in buffers.
