@@ -241,24 +241,23 @@ impl Connection {
     fn fill(&mut self, tools: &mut Tools<'_>) -> io::Result<Fate> {
         let Some(filling) = &mut self.filling else { return Ok(Fate::Wait) };
         let wanted = filling.len - filling.filled;
-        let len = match &mut filling.value {
-            Some(value) => {
-                let Some(bytes) = value.get_mut() else { return Ok(Fate::Close) };
-                self.socket.read(&mut bytes[filling.filled..])?
-            }
-            None => {
-                let mut away = [0; 16 * 1024];
-                let room = wanted.min(away.len());
-                self.socket.read(&mut away[..room])?
-            }
+        let mut away = [0; 16 * 1024];
+        let room = match &mut filling.value {
+            Some(value) => match value.get_mut() {
+                Some(bytes) => &mut bytes[filling.filled..],
+                None => return Ok(Fate::Close),
+            },
+            None => &mut away[..wanted.min(16 * 1024)],
         };
+        let asked = room.len();
+        let len = self.socket.read(room)?;
         filling.filled += len;
         self.count_in(tools.server, len);
         if len == 0 || self.is_over_query_limit(tools) {
             return Ok(Fate::Close);
         }
         if len < wanted {
-            return Ok(self.after_read(Fate::Wait, len, wanted));
+            return Ok(self.after_read(Fate::Wait, len, asked));
         }
         self.finish_filling();
         Ok(Fate::Again)
