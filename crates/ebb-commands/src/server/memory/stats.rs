@@ -36,11 +36,11 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
         ("startup.allocated".into(), int(memory.startup)),
         ("replication.backlog".into(), int(0)),
         ("clients.slaves".into(), int(0)),
-        ("clients.normal".into(), int(memory.clients)),
+        ("clients.normal".into(), int(memory.parts.clients_normal + memory.parts.clients_pubsub)),
         ("cluster.links".into(), int(0)),
         ("aof.buffer".into(), int(0)),
-        ("lua.caches".into(), int(ctx.server.scripting.cache.lock().bytes())),
-        ("functions.caches".into(), int(ctx.server.scripting.libraries.lock().bytes())),
+        ("lua.caches".into(), int(memory.parts.scripts)),
+        ("functions.caches".into(), int(memory.parts.functions)),
     ];
     rows.extend(memory.dbs.iter().map(|db| (format!("db.{}", db.number), Value::Db(*db))));
     rows.extend([
@@ -62,6 +62,7 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
         ("fragmentation".into(), Value::Double(process)),
         ("fragmentation.bytes".into(), Value::Integer(process_bytes)),
     ]);
+    rows.extend(memory.owners().into_iter().map(|(name, bytes)| (name, int(bytes))));
     let reply = &mut *ctx.reply;
     reply.map(rows.len());
     for (name, value) in rows {
