@@ -120,6 +120,15 @@ pub fn merged_totals<'a>(
     all
 }
 
+/// Bytes of the distributions of latencies, of all workers.
+pub fn histogram_bytes<'a>(workers: impl Iterator<Item = &'a WorkerTotals>) -> usize {
+    let of = |totals: &CommandTotals| {
+        let counts = totals.latency.as_ref().map_or(0, Histogram::distinct_values);
+        size_of::<CommandTotals>() + counts * size_of::<u64>()
+    };
+    workers.map(|worker| worker.0.lock().iter().map(of).sum::<usize>()).sum()
+}
+
 /// Forgets the commands counted so far.
 pub fn reset_totals<'a>(workers: impl Iterator<Item = &'a WorkerTotals>) {
     workers.for_each(|worker| worker.0.lock().clear());

@@ -41,7 +41,14 @@ pub(super) fn memory(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("mem_replication_backlog", 0);
     text.field("mem_total_replication_buffers", 0);
     text.field("mem_clients_slaves", 0);
-    text.field("mem_clients_normal", memory.clients);
+    let parts = &memory.parts;
+    text.field("mem_clients_normal", parts.clients_normal + parts.clients_pubsub);
+    text.field("mem_clients_pubsub", parts.clients_pubsub);
+    text.field("mem_command_statistics", parts.histograms);
+    text.field("mem_tracking", parts.tracking);
+    text.field("mem_pubsub", parts.pubsub);
+    text.field("mem_allocator_free", memory.jemalloc.2.saturating_sub(memory.jemalloc.1));
+    text.field("mem_heap_holes", memory.heap.1);
     text.field("mem_cluster_links", 0);
     text.field("mem_aof_buffer", 0);
     text.field("mem_allocator", "ebb-heap, jemalloc-5.3.0");

@@ -22,7 +22,9 @@ const MEGABYTE: i64 = 1 << 20;
 
 fn run(ctx: &mut Context<'_>) -> CommandResult {
     let memory = MemoryFigures::gather(ctx);
-    let findings = examine(&memory, ctx.server.config.get(id::MAXMEMORY));
+    let config = &ctx.server.config;
+    let volatile_only = config.text(id::MAXMEMORY_POLICY.id()).starts_with("volatile");
+    let findings = examine(&memory, config.get(id::MAXMEMORY), volatile_only);
     let text = if findings.is_empty() {
         let (used, keys) = (memory.used, memory.keys());
         format!("Nothing unusual: {used} bytes are in use for {keys} keys.\n")
@@ -33,7 +35,7 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
     Ok(())
 }
 
-fn examine(memory: &MemoryFigures, limit: u64) -> Vec<String> {
+fn examine(memory: &MemoryFigures, limit: u64, volatile_only: bool) -> Vec<String> {
     let mut findings = Vec::new();
     if memory.used as i64 > 10 * MEGABYTE && memory.peak as f64 > memory.used as f64 * 1.5 {
         findings.push(format!(
@@ -47,7 +49,10 @@ fn examine(memory: &MemoryFigures, limit: u64) -> Vec<String> {
     if ratio > 1.1 && bytes > 10 * MEGABYTE {
         findings.push(format!(
             "Fragmentation: the pages in use are {ratio:.2} times as large as what they hold; \
-             {bytes} bytes lie in holes between live blocks."
+             {bytes} bytes lie in holes between live blocks. Active defragmentation (activedefrag, \
+             active-defrag-threshold-lower) repairs the {} bytes of holes in the heap; MEMORY \
+             DEFRAG STATUS tells what it does.",
+            memory.heap.1
         ));
     }
     let (ratio, bytes) = memory.allocator_resident();
@@ -57,11 +62,12 @@ fn examine(memory: &MemoryFigures, limit: u64) -> Vec<String> {
              once with MEMORY PURGE."
         ));
     }
-    if memory.clients as i64 > 10 * MEGABYTE && memory.clients * 5 > memory.used {
+    let clients = memory.parts.clients_normal + memory.parts.clients_pubsub;
+    if clients as i64 > 10 * MEGABYTE && clients * 5 > memory.used {
         findings.push(format!(
             "Buffers of clients take {} bytes. CLIENT LIST shows whose (qbuf and omem); \
              client-output-buffer-limit and client-query-buffer-limit bound them.",
-            memory.clients
+            clients
         ));
     }
     if limit > 0 && memory.used as u64 > limit / 100 * 95 {
@@ -74,12 +80,21 @@ fn examine(memory: &MemoryFigures, limit: u64) -> Vec<String> {
     if memory.trash > 0 {
         findings.push(format!("{} deleted keys wait to be freed in the background.", memory.trash));
     }
+    let (keys, volatile) =
+        memory.dbs.iter().fold((0, 0), |sum, db| (sum.0 + db.keys, sum.1 + db.volatile));
+    if volatile_only && limit > 0 && keys > 1000 && volatile * 10 < keys {
+        findings.push(format!(
+            "Only {volatile} of {keys} keys have a deadline, and maxmemory-policy evicts no others: \
+             choose an allkeys policy, or give keys a TTL (MEMORY GROWTH shows which have none)."
+        ));
+    }
     findings
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::memory::parts::Parts;
 
     #[test]
     fn findings_have_figures() {
@@ -89,14 +104,14 @@ mod tests {
             allocated: 100 << 20,
             active: 150 << 20,
             allocator_resident: 151 << 20,
-            clients: 50 << 20,
+            parts: Parts { clients_normal: 50 << 20, ..Parts::default() },
             trash: 7,
             ..MemoryFigures::default()
         };
-        let findings = examine(&memory, 101 << 20);
+        let findings = examine(&memory, 101 << 20, true);
         assert_eq!(findings.len(), 5, "{findings:?}");
         assert!(findings[0].contains("314572800"), "{}", findings[0]);
         let calm = MemoryFigures { used: 1 << 20, peak: 1 << 20, ..MemoryFigures::default() };
-        assert!(examine(&calm, 0).is_empty());
+        assert!(examine(&calm, 0, true).is_empty());
     }
 }

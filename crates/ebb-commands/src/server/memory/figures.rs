@@ -3,8 +3,10 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ebb_engine::{Context, Server};
+use ebb_engine::{Context, Server, Type};
 use ebb_heap::{ArenaId, ArenaStats};
+
+use super::parts::Parts;
 
 /// Bytes that a database costs beyond its entries.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,8 +29,16 @@ pub(in super::super) struct MemoryFigures {
     pub(in super::super) resident: usize,
     /// Databases that have keys.
     pub(in super::super) dbs: Vec<DbFigures>,
-    /// Query and output buffers of clients.
-    pub(in super::super) clients: usize,
+    /// Bytes of entries and values by type, in all databases.
+    pub(in super::super) types: [usize; Type::ALL.len()],
+    /// Bytes of the tables of large collections, and of what they have outside of the heap.
+    pub(in super::super) collections: (usize, usize),
+    /// What is not keys and values.
+    pub(in super::super) parts: Parts,
+    /// Handed out by jemalloc, in pages that hold something, and in physical memory.
+    pub(in super::super) jemalloc: (usize, usize, usize),
+    /// The heap: bytes in blocks, and in holes.
+    pub(in super::super) heap: (usize, usize),
     /// Handed out by all allocators.
     pub(in super::super) allocated: usize,
     /// In pages that hold something.
@@ -63,10 +73,15 @@ impl MemoryFigures {
         let mut dbs: Vec<DbFigures> = (0..server.keyspace.databases())
             .map(|number| DbFigures { number, ..DbFigures::default() })
             .collect();
+        let mut types = [0; Type::ALL.len()];
+        let mut collections = (0, 0);
         ctx.each_shard(|shard| {
             for (db, figures) in shard.dbs().iter().zip(&mut dbs) {
                 let counts = db.counts();
                 let (table, wheel) = db.index_bytes();
+                types.iter_mut().zip(counts.bytes).for_each(|(sum, bytes)| *sum += bytes);
+                collections.0 += counts.tables;
+                collections.1 += counts.outside;
                 figures.keys += counts.keys;
                 figures.volatile += counts.volatile;
                 figures.table += table;
@@ -76,17 +91,23 @@ impl MemoryFigures {
         dbs.retain(|db| db.keys > 0);
         let heap = heap_stats(server);
         let read = |figure: &AtomicUsize| figure.load(Ordering::Relaxed);
-        let buffers = server.workers.iter().map(|worker| read(&worker.buffer_bytes));
+        let allocator = &server.allocator;
+        let jemalloc =
+            (read(&allocator.allocated), read(&allocator.active), read(&allocator.resident));
         MemoryFigures {
             used: server.used_memory(),
             peak: server.counters.peak_memory.load(Ordering::Relaxed) as usize,
             startup: read(&server.startup_memory),
             resident: (server.host.resident_bytes)(),
             dbs,
-            clients: buffers.sum(),
-            allocated: heap.live + read(&server.allocator.allocated),
-            active: heap.touched + read(&server.allocator.active),
-            allocator_resident: heap.touched + read(&server.allocator.resident),
+            types,
+            collections,
+            parts: Parts::gather(server),
+            jemalloc,
+            heap: (heap.live, heap.holes),
+            allocated: heap.live + jemalloc.0,
+            active: heap.touched + jemalloc.1,
+            allocator_resident: heap.touched + jemalloc.2,
             trash: server.keyspace.trash_len(),
         }
     }
@@ -99,7 +120,42 @@ impl MemoryFigures {
     /// What is not keys and values.
     pub(in super::super) fn overhead(&self) -> usize {
         let index: usize = self.dbs.iter().map(|db| db.table + db.wheel).sum();
-        (self.startup + self.clients + index).min(self.used)
+        (self.startup + self.parts.sum() + index).min(self.used)
+    }
+
+    /// Bytes by owner, with their names: together they are the resident memory, but for what the
+    /// operating system has not given yet of what was touched.
+    pub(in super::super) fn owners(&self) -> Vec<(String, usize)> {
+        let (allocated, active, resident) = self.jemalloc;
+        let parts = &self.parts;
+        let (table, wheel) =
+            self.dbs.iter().fold((0, 0), |sum, db| (sum.0 + db.table, sum.1 + db.wheel));
+        let keys: usize = self.types.iter().sum::<usize>() + self.collections.0 + table;
+        let known = parts.sum() + wheel + self.collections.1;
+        let mut rows: Vec<(String, usize)> = (Type::ALL.iter().zip(self.types))
+            .map(|(kind, bytes)| (format!("owner.data.{}", kind.name()), bytes))
+            .collect();
+        let rest = [
+            ("owner.collection-tables", self.collections.0),
+            ("owner.collection-outside", self.collections.1),
+            ("owner.index", table),
+            ("owner.expiry-index", wheel),
+            ("owner.heap-other", self.heap.0.saturating_sub(keys)),
+            ("owner.heap-holes", self.heap.1),
+            ("owner.clients-normal", parts.clients_normal),
+            ("owner.clients-pubsub", parts.clients_pubsub),
+            ("owner.tracking", parts.tracking),
+            ("owner.pubsub", parts.pubsub),
+            ("owner.scripts", parts.scripts),
+            ("owner.functions", parts.functions),
+            ("owner.command-statistics", parts.histograms),
+            ("owner.allocator-other", allocated.saturating_sub(known)),
+            ("owner.allocator-fragmentation", active.saturating_sub(allocated)),
+            ("owner.allocator-free", resident.saturating_sub(active)),
+            ("owner.process", self.resident.saturating_sub(self.allocator_resident)),
+        ];
+        rows.extend(rest.map(|(name, bytes)| (name.to_owned(), bytes)));
+        rows
     }
 
     /// Keys and values.

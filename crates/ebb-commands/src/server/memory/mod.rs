@@ -12,6 +12,7 @@ mod defrag;
 mod doctor;
 pub(super) mod figures;
 mod growth;
+mod parts;
 mod stats;
 mod top;
 

@@ -38,11 +38,11 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
         ("startup.allocated".into(), int(memory.startup)),
         ("replication.backlog".into(), int(0)),
         ("clients.slaves".into(), int(0)),
-        ("clients.normal".into(), int(memory.clients)),
+        ("clients.normal".into(), int(memory.parts.clients_normal + memory.parts.clients_pubsub)),
         ("cluster.links".into(), int(0)),
         ("aof.buffer".into(), int(0)),
-        ("lua.caches".into(), int(ctx.server.scripting.cache.lock().bytes())),
-        ("functions.caches".into(), int(ctx.server.scripting.libraries.lock().bytes())),
+        ("lua.caches".into(), int(memory.parts.scripts)),
+        ("functions.caches".into(), int(memory.parts.functions)),
     ];
     rows.extend(memory.dbs.iter().map(|db| (format!("db.{}", db.number), Value::Db(*db))));
     let partitions = Figures::gather(ctx, &ctx.server.partitions.table().all);
@@ -68,6 +68,7 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
         ("fragmentation".into(), Value::Double(process)),
         ("fragmentation.bytes".into(), Value::Integer(process_bytes)),
     ]);
+    rows.extend(memory.owners().into_iter().map(|(name, bytes)| (name, int(bytes))));
     write(ctx.reply, rows);
     Ok(())
 }

@@ -1,0 +1,76 @@
+//! What memory that is not keys and values is used for.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ebb_engine::{Client, Server, stats};
+
+/// Bytes by purpose.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in super::super) struct Parts {
+    /// Query and output buffers, queued commands and mail of clients that do not subscribe.
+    pub(in super::super) clients_normal: usize,
+    /// The same of clients that do.
+    pub(in super::super) clients_pubsub: usize,
+    /// Counts and distributions of latencies of commands.
+    pub(in super::super) histograms: usize,
+    /// Sources and compiled forms of scripts, and of functions.
+    pub(in super::super) scripts: usize,
+    pub(in super::super) functions: usize,
+    /// Who keeps copies of which keys: an estimate.
+    pub(in super::super) tracking: usize,
+    /// Channels and patterns with their subscribers: an estimate.
+    pub(in super::super) pubsub: usize,
+}
+
+/// Bytes that a client takes, its mail included.
+fn client_bytes(client: &Client) -> usize {
+    let figures = &client.figures;
+    let read = |figure: &AtomicUsize| figure.load(Ordering::Relaxed);
+    size_of::<Client>()
+        + read(&figures.query_buffer)
+        + read(&figures.query_buffer_free)
+        + read(&figures.argv_mem)
+        + read(&figures.multi_mem)
+        + read(&figures.output_bytes)
+        + client.inbox_bytes()
+}
+
+impl Parts {
+    pub(in super::super) fn gather(server: &Server) -> Parts {
+        // About what a tree of small names takes for each.
+        const NAME_BYTES: usize = 96;
+        const MEMBER_BYTES: usize = 16;
+        let mut parts = Parts {
+            histograms: stats::histogram_bytes(server.workers.iter().map(|worker| &worker.totals)),
+            scripts: server.scripting.cache.lock().bytes(),
+            functions: server.scripting.libraries.lock().bytes(),
+            tracking: server.tracking.keys() * NAME_BYTES + server.tracking.items() * MEMBER_BYTES,
+            ..Parts::default()
+        };
+        let mut subscriptions = 0;
+        for client in server.clients.all() {
+            let figures = &client.figures;
+            for count in [&figures.channels, &figures.patterns, &figures.shard_channels] {
+                subscriptions += count.load(Ordering::Relaxed);
+            }
+            let class = match client.is_subscribed() {
+                true => &mut parts.clients_pubsub,
+                false => &mut parts.clients_normal,
+            };
+            *class += client_bytes(&client);
+        }
+        parts.pubsub = subscriptions * (NAME_BYTES + 2 * MEMBER_BYTES);
+        parts
+    }
+
+    /// All together.
+    pub(in super::super) fn sum(&self) -> usize {
+        self.clients_normal
+            + self.clients_pubsub
+            + self.histograms
+            + self.scripts
+            + self.functions
+            + self.tracking
+            + self.pubsub
+    }
+}

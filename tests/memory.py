@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+"""Where memory is: leaks and wrong counters, large and growing keys, and its way back.
+
+usage: memory.py EBB
+
+MEMORY AUDIT is clean while clients change everything there is, with keys that expire, are evicted,
+renamed and moved, with defragmentation, and with values that are being sent; what is planted is
+found. MEMORY TOP, HISTOGRAM and GROWTH tell what is there. What clients used goes back.
+"""
+import os
+import random
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
+from resp import Client, Error, Server  # noqa: E402
+
+
+def as_dict(reply):
+    """A RESP2 map as a dictionary."""
+    return {reply[at].decode(): reply[at + 1] for at in range(0, len(reply), 2)}
+
+
+def audit(client, seconds=60):
+    """The report of an audit that begins now."""
+    before = as_dict(client("MEMORY", "AUDIT", "STATUS"))["runs"]
+    started = client("MEMORY", "AUDIT", "START")
+    assert started == "OK", started
+    end = time.time() + seconds
+    while as_dict(client("MEMORY", "AUDIT", "STATUS"))["runs"] == before:
+        assert time.time() < end, client("MEMORY", "AUDIT", "STATUS")
+        time.sleep(0.05)
+    return as_dict(client("MEMORY", "AUDIT", "REPORT"))
+
+
+def clean(report):
+    assert report["verdict"] == b"clean", report
+    assert report["leaked-blocks"] == 0 and report["wrong-counters"] == 0, report
+
+
+def change(rng, key, other):
+    """One random command."""
+    number = rng.randrange(400)
+    if rng.randrange(20) == 0:
+        # More elements than an audit claims where they arrive.
+        fresh = ("SADD", "huge:1", *["m%d" % n for n in range(3000)])
+        return rng.choice([fresh, ("RENAME", "huge:1", "huge:2"), ("RENAME", "huge:2", "huge:1")])
+    return rng.choice([
+        ("SET", key, "x" * rng.choice([1, 50, 500, 5000, 60000])),
+        ("SETEX", key, rng.randrange(1, 3), "x" * rng.randrange(4000)),
+        ("APPEND", key, "y" * rng.randrange(3000)),
+        ("RPUSH", key, *["e%d" % n for n in range(rng.choice([1, 300]))]),
+        ("LPUSH", key, "z" * rng.randrange(300)), ("LPOP", key, 20), ("RPOP", key, 50),
+        ("LTRIM", key, 5, 200), ("RPOPLPUSH", key, other),
+        ("HSET", key, *[part for n in range(rng.choice([1, 200])) for part in (n, "v" * 30)]),
+        ("HDEL", key, number), ("HPEXPIRE", key, 500, "FIELDS", 1, number),
+        ("SADD", key, *["m%d" % n for n in range(rng.choice([1, 300]))]),
+        ("SREM", key, "m%d" % number), ("SUNIONSTORE", other, key, other),
+        ("ZADD", key, *[part for n in range(rng.choice([1, 200])) for part in (n, "m%d" % n)]),
+        ("ZREM", key, "m%d" % number), ("ZREMRANGEBYRANK", key, 0, 10),
+        ("XADD", key, "MAXLEN", "~", 300, "*", "f", "v" * rng.randrange(200)),
+        ("PFADD", key, number), ("SETRANGE", key, number * 10, "abc"), ("GETDEL", key),
+        ("RENAME", key, other), ("COPY", key, other, "REPLACE"), ("MOVE", key, 1),
+        ("DEL", key), ("UNLINK", key), ("PERSIST", key), ("PEXPIRE", key, 300),
+        ("GET", key), ("SPOP", key, 3), ("EVAL", "return redis.call('SET', KEYS[1], ARGV[1])", 1,
+                                         key, "s" * 3000),
+    ])
+
+
+def load(port, seed, until, failures):
+    rng = random.Random(seed)
+    client = Client(port)
+    try:
+        while not until.is_set():
+            batch = []
+            for _ in range(50):
+                kind = rng.choice("abcdefgh")
+                key, other = ("%s:%d" % (kind, rng.randrange(400)) for _ in range(2))
+                batch.append(change(rng, key, other))
+            if rng.randrange(40) == 0:
+                batch.append(("FLUSHDB", rng.choice(["ASYNC", "SYNC"])))
+            if rng.randrange(100) == 0:
+                batch.append(("SWAPDB", 0, 1))
+            client.pipeline(batch)
+    except Exception as error:  # what went wrong is told by the main thread
+        failures.append(error)
+
+
+def busy(binary):
+    """Audits beside a load of everything."""
+    options = ("--io-threads", 2, "--activedefrag", "yes", "--active-defrag-ignore-bytes", "1mb",
+               "--active-defrag-threshold-lower", 5, "--maxmemory", "60mb",
+               "--maxmemory-policy", "allkeys-lru", "--enable-debug-command", "yes")
+    with Server(binary, *options) as server:
+        until, failures = threading.Event(), []
+        threads = [threading.Thread(target=load, args=(server.port, seed, until, failures))
+                   for seed in range(3)]
+        for thread in threads:
+            thread.start()
+        client = Client(server.port)
+        verdicts = []
+        end = time.time() + 12
+        while time.time() < end:
+            report = audit(client)
+            # Exchanged databases may leave a report without a proof, but never with a flaw.
+            assert report["wrong-counters"] == 0 and report["dangling-owners"] == 0, report
+            assert report["verdict"] in (b"clean", b"inconclusive"), report
+            verdicts.append(report["verdict"])
+        client("DEBUG", "LEAK-BLOCK", 1000)
+        report = audit(client)
+        assert report["leaked-blocks"] == 1 and report["wrong-counters"] == 0, report
+        until.set()
+        for thread in threads:
+            thread.join()
+        assert not failures, failures
+        assert b"clean" in verdicts, verdicts
+        assert audit(client)["leaked-blocks"] == 1
+        print("  %d audits beside a load: %d clean" % (len(verdicts), verdicts.count(b"clean")))
+
+
+def sent(binary):
+    """A value that was deleted while it is being sent is not a leak."""
+    with Server(binary, "--io-threads", 2) as server:
+        client, slow = Client(server.port), Client(server.port)
+        client("SET", "large", b"x" * (20 << 20))
+        slow.send("GET", "large")
+        time.sleep(0.3)
+        client("DEL", "large")
+        clean(audit(client))
+        assert slow.read() == b"x" * (20 << 20)
+        # Nor is one that is being read.
+        slow.raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000000\r\n" + b"y" * 1000)
+        time.sleep(0.2)
+        clean(audit(client))
+
+
+def planted(binary):
+    with Server(binary, "--enable-debug-command", "yes", "--io-threads", 2) as server:
+        client = Client(server.port)
+        client("DEBUG", "POPULATE", 20000, "key", 100)
+        report = audit(client)
+        clean(report)
+        assert report["keys"] == 20000, report
+        for size in (100, 300_000):
+            assert client("DEBUG", "LEAK-BLOCK", size) == "OK"
+        assert client("DEBUG", "SKEW-COUNTER") == "OK"
+        report = audit(client)
+        assert report["verdict"] == b"flawed", report
+        assert report["leaked-blocks"] == 2 and report["leaked-bytes"] > 300_000, report
+        assert report["wrong-counters"] == 2, report
+        assert isinstance(client("MEMORY", "AUDIT"), list)
+        again = client("MEMORY", "AUDIT", "START")
+        assert isinstance(again, Error), again
+
+
+def surveyed(client, *command):
+    """The answer once the survey that it asks for is there."""
+    end = time.time() + 20
+    asked = time.time() * 1000
+    while True:
+        reply = as_dict(client("MEMORY", *command))
+        if reply["state"] == b"idle" or reply["taken-ms"] > asked:
+            return reply
+        assert time.time() < end, reply
+        time.sleep(0.05)
+
+
+def surveys(binary):
+    with Server(binary) as server:
+        client = Client(server.port)
+        client.pipeline([("SET", "small:%d" % n, "x") for n in range(5000)])
+        client.pipeline([("SETEX", "wide:%d" % n, 1000, "x" * 1000) for n in range(1000)])
+        client.pipeline([("RPUSH", "list", "e%d" % n) for n in range(50000)])
+        top = surveyed(client, "TOP")
+        assert top["keys"] == 6001, top
+        first = as_dict(top["keys-by-size"][0])
+        assert first["key"] == b"list" and first["bytes"] > 100_000, first
+        prefixes = [as_dict(row) for row in surveyed(client, "TOP", "PREFIXES")["prefixes"]]
+        assert [row["prefix"] for row in prefixes] == [b"wide:", b"", b"small:"], prefixes
+        assert prefixes[0]["keys-without-ttl"] == 0 and prefixes[2]["keys"] == 5000, prefixes
+        other = surveyed(client, "TOP", "PREFIXES", "DELIMITER", "l", "COUNT", 1)
+        assert as_dict(other["prefixes"][0])["prefix"] == b"", other
+        sizes = surveyed(client, "HISTOGRAM", "TYPE", "string")["types"]
+        assert sum(as_dict(row)["keys"] for row in sizes[1]) == 6000, sizes
+        growth(client)
+
+
+def growth(client):
+    def sample():
+        count = as_dict(client("MEMORY", "GROWTH", "SAMPLE"))["samples"]
+        end = time.time() + 10
+        while as_dict(client("MEMORY", "GROWTH"))["samples"] == count:
+            assert time.time() < end
+            time.sleep(0.05)
+    sample()
+    client.pipeline([("SET", "leak:%d" % n, "x" * 100) for n in range(2000)])
+    time.sleep(1)
+    sample()
+    rows = [as_dict(row) for row in as_dict(client("MEMORY", "GROWTH"))["prefixes"]]
+    assert rows[0]["prefix"] == b"leak:", rows[0]
+    assert rows[0]["bytes-per-minute-1m"] > 200_000, rows[0]
+    assert rows[1]["bytes-per-minute-1m"] == 0, rows[1]
+
+
+def resident(server):
+    with open("/proc/%d/statm" % server.process.pid) as statm:
+        return int(statm.read().split()[1]) * 4096
+
+
+def returned(binary):
+    """What clients and their pipelines used goes back to the system."""
+    with Server(binary) as server:
+        client = Client(server.port)
+        client.pipeline([("SET", "key:%d" % n, "x" * 10_000) for n in range(2000)])
+        time.sleep(2)
+        before = resident(server)
+        others = [Client(server.port) for _ in range(40)]
+
+        def work(other):
+            for _ in range(3):
+                other.pipeline([("GET", "key:%d" % n) for n in range(500)])
+                other.pipeline([("SET", "own:%d" % (n % 50), "y" * 10_000) for n in range(300)])
+        threads = [threading.Thread(target=work, args=(other,)) for other in others]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        end = time.time() + 15
+        # They are still connected, with the buffers that they keep.
+        bound = (before + 50 * 10_100) * 1.05 + (10 << 20)
+        while resident(server) > bound:
+            assert time.time() < end, (before, resident(server))
+            time.sleep(0.1)
+        print("  resident %d before, %d after" % (before, resident(server)))
+
+
+def main():
+    binary = sys.argv[1]
+    for test in (planted, sent, surveys, returned, busy):
+        print(test.__name__, flush=True)
+        test(binary)
+
+
+if __name__ == "__main__":
+    main()
