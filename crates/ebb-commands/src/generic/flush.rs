@@ -141,6 +141,7 @@ fn swapdb(ctx: &mut Context<'_>) -> CommandResult {
             }
             shard.swap_dbs(first, second);
         });
+        ctx.server.partitions.note_scattered();
         for shard in 0..keyspace.shards() {
             ctx.all_may_be_ready(shard);
         }

@@ -97,9 +97,11 @@ impl Figures {
             for (number, db) in shard.dbs().iter().enumerate() {
                 let unsettled = db.unsettled();
                 for one in &mut all {
+                    let found = db.partition(one.partition.id);
+                    // Of a database that was exchanged, keys may be here that do not belong.
                     let is_here = one.partition.line.db.is_none_or(|db| db as usize == number);
-                    one.unsettled += if is_here { unsettled } else { 0 };
-                    if let Some((counts, uses)) = db.partition(one.partition.id) {
+                    one.unsettled += if is_here || found.is_some() { unsettled } else { 0 };
+                    if let Some((counts, uses)) = found {
                         let sums = one.by_type.iter_mut().zip(counts.bytes);
                         sums.for_each(|(sum, bytes)| *sum += bytes);
                         one.uses = one.uses.plus(uses);

@@ -126,6 +126,8 @@ fn routes(server: &Server, all: &[Arc<Partition>], shard: usize, db: usize) -> R
 pub struct Partitions {
     limits: AtomicBool,
     deadlines: AtomicBool,
+    /// Keys may lie in parts other than theirs.
+    scattered: AtomicBool,
     /// Changes with the table.
     version: AtomicU64,
     table: RwLock<Arc<Table>>,
@@ -142,6 +144,17 @@ impl Partitions {
     #[inline]
     pub fn has_deadlines(&self) -> bool {
         self.deadlines.load(Ordering::Relaxed)
+    }
+
+    /// Keys may have to be moved to other partitions: the databases were divided anew, or
+    /// exchanged.
+    pub fn note_scattered(&self) {
+        self.scattered.store(true, Ordering::Release);
+    }
+
+    /// Whether they may; until it is noted again they then may not.
+    pub(super) fn take_scattered(&self) -> bool {
+        self.scattered.load(Ordering::Relaxed) && self.scattered.swap(false, Ordering::Acquire)
     }
 
     pub(super) fn version(&self) -> u64 {
@@ -272,6 +285,7 @@ impl Context<'_> {
         for number in 0..server.keyspace.shards() {
             divide(server, &all, number, self.enter_shard(number));
         }
+        server.partitions.note_scattered();
         server.partitions.publish(server, all);
     }
 

@@ -14,16 +14,26 @@ const KEYS: usize = 16;
 /// Moves keys to their partitions for one slice in each shard that needs it; answers whether
 /// there is more to do.
 pub fn settle(server: &Server, slice: Duration) -> bool {
+    if !server.partitions.take_scattered() {
+        return false;
+    }
+    let more = settle_shards(server, slice);
+    if more != Some(false) {
+        server.partitions.note_scattered();
+    }
+    more == Some(true)
+}
+
+/// `None` if it is to be tried again later.
+fn settle_shards(server: &Server, slice: Duration) -> Option<bool> {
     let mut more = false;
     for number in 0..server.keyspace.shards() {
-        let Some(mut shard) = server.keyspace.lock_unless_busy(number) else { return true };
+        let mut shard = server.keyspace.lock_unless_busy(number)?;
         let start = Instant::now();
         for db in shard.dbs() {
             while db.is_scattered() && start.elapsed() < slice {
-                if db.settle_step(KEYS).is_err() {
-                    // Without memory: try again when there may be some.
-                    return false;
-                }
+                // An error is that there is no memory: there may be some later.
+                db.settle_step(KEYS).ok()?;
             }
             more |= db.is_scattered();
         }
@@ -34,7 +44,7 @@ pub fn settle(server: &Server, slice: Duration) -> bool {
             std::thread::sleep(spent / 2);
         }
     }
-    more
+    Some(more)
 }
 
 /// Tells the keyspace what time it is, for partitions with policies of their own.

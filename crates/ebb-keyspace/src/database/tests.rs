@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::eviction::{Order, Rule};
 use crate::{Keyspace, Seat, Shard, Totals};
 
 const PREFIXES: [&[u8]; 4] = [b"a", b"ab", b"b", b""];
@@ -24,7 +25,12 @@ enum Op {
     Divide(BTreeSet<usize>),
     Settle(usize),
     FlushPartition(usize),
+    Evict(usize, Order),
     Swap,
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    prop::sample::select(vec![Order::Lru, Order::Random, Order::S3Fifo, Order::Ttl])
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -37,6 +43,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => prop::collection::btree_set(0usize..4, 0..4).prop_map(Op::Divide),
         3 => (1usize..30).prop_map(Op::Settle),
         1 => (0usize..4).prop_map(Op::FlushPartition),
+        3 => (0usize..4, order()).prop_map(|(n, order)| Op::Evict(n, order)),
         1 => Just(Op::Swap),
     ]
 }
@@ -124,10 +131,37 @@ impl World {
                 gone.iter().for_each(|key| drop(self.model.remove(key)));
             }
             Op::FlushPartition(_) => {}
+            Op::Evict(n, order) => self.evict(n, order),
             Op::Swap => {
                 let mut shard = keyspace.lock(0);
                 (0..2).for_each(|_| shard.swap_dbs(0, 1));
             }
+        }
+    }
+
+    fn evict(&mut self, n: usize, order: Order) {
+        let clock = AccessClock::lru(1_000_000);
+        let rule = Rule { volatile: order == Order::Ttl, order, samples: 5, clock };
+        let mut gone = Vec::new();
+        let mut shard = self.keyspace.lock(0);
+        let (before, evicted) = (self.totals[n].keys(), self.totals[n].evicted());
+        let found = shard.evict_from_partition(n as PartId + 1, &rule, |db, key| {
+            assert_eq!(db, 0);
+            gone = key.to_vec();
+        });
+        assert_eq!(found.is_some(), !gone.is_empty());
+        if found.is_none() {
+            return;
+        }
+        if self.there.contains(&n) {
+            assert_eq!(self.totals[n].keys(), before - 1);
+            assert_eq!(self.totals[n].evicted(), evicted + 1);
+        }
+        let db = shard.db(0);
+        assert!(db.is_scattered() || self.home(&gone) == Some(n));
+        // Of what was emptied, something may lie about beside a new key of the same name.
+        if db.get(&self.keyspace.key(&gone)).is_none() {
+            self.model.remove(&gone);
         }
     }
 
