@@ -37,6 +37,16 @@ impl Map {
         let zeros = || (0..WORDS).map(|_| AtomicU64::new(0)).collect();
         Box::new(Map { starts: zeros(), unclaimed: zeros(), count: AtomicU32::new(0) })
     }
+
+    fn note(&self, units: u64, unclaimed: bool) {
+        let (_, word, bit) = bit_of(units);
+        if self.starts[word].fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+        if unclaimed {
+            self.unclaimed[word].fetch_or(bit, Ordering::Relaxed);
+        }
+    }
 }
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
@@ -88,7 +98,7 @@ fn with_map(segment: usize, work: impl FnOnce(&Map)) {
 #[inline]
 pub(crate) fn born(units: u64) {
     if is_on() {
-        note(units, false);
+        note(units);
     }
 }
 
@@ -100,18 +110,14 @@ pub(crate) fn died(units: u64) {
     }
 }
 
-/// A block is there; `unclaimed` says that it was before anybody looked.
 #[cold]
-pub(crate) fn note(units: u64, unclaimed: bool) {
-    let (segment, word, bit) = bit_of(units);
-    with_map(segment, |map| {
-        if map.starts[word].fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-            map.count.fetch_add(1, Ordering::Relaxed);
-        }
-        if unclaimed {
-            map.unclaimed[word].fetch_or(bit, Ordering::Relaxed);
-        }
-    });
+fn note(units: u64) {
+    with_map(bit_of(units).0, |map| map.note(units, false));
+}
+
+/// Files blocks of one segment as unclaimed: those that `each` shows.
+pub(crate) fn file(segment: u32, each: impl FnOnce(&mut dyn FnMut(u64))) {
+    with_map(segment as usize, |map| each(&mut |units| map.note(units, true)));
 }
 
 #[cold]

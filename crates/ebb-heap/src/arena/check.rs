@@ -68,9 +68,11 @@ impl ArenaId {
             return None;
         }
         let mut actual = 0;
-        inner.each_block(space, segment, |block| {
-            actual += block.bytes;
-            watch::note(block.address, true);
+        watch::file(segment, |file| {
+            inner.each_block(space, segment, |block| {
+                actual += block.bytes;
+                file(block.address);
+            });
         });
         let row = space.segment(segment);
         let counted = row.live.load(Ordering::Relaxed) as usize;

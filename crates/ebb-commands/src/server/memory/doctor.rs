@@ -23,8 +23,8 @@ const MEGABYTE: i64 = 1 << 20;
 fn run(ctx: &mut Context<'_>) -> CommandResult {
     let memory = MemoryFigures::gather(ctx);
     let config = &ctx.server.config;
-    let volatile_only = config.text(id::MAXMEMORY_POLICY.id()).starts_with("volatile");
-    let findings = examine(&memory, config.get(id::MAXMEMORY), volatile_only);
+    let policy = config.text(id::MAXMEMORY_POLICY.id());
+    let findings = examine(&memory, config.get(id::MAXMEMORY), &policy);
     let text = if findings.is_empty() {
         let (used, keys) = (memory.used, memory.keys());
         format!("Nothing unusual: {used} bytes are in use for {keys} keys.\n")
@@ -35,7 +35,7 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
     Ok(())
 }
 
-fn examine(memory: &MemoryFigures, limit: u64, volatile_only: bool) -> Vec<String> {
+fn examine(memory: &MemoryFigures, limit: u64, policy: &str) -> Vec<String> {
     let mut findings = Vec::new();
     if memory.used as i64 > 10 * MEGABYTE && memory.peak as f64 > memory.used as f64 * 1.5 {
         findings.push(format!(
@@ -72,8 +72,8 @@ fn examine(memory: &MemoryFigures, limit: u64, volatile_only: bool) -> Vec<Strin
     }
     if limit > 0 && memory.used as u64 > limit / 100 * 95 {
         findings.push(format!(
-            "{} of the {limit} bytes that maxmemory allows are in use; beyond it, commands that \
-             may use more memory are refused.",
+            "{} of the {limit} bytes that maxmemory allows are in use; beyond it, maxmemory-policy \
+             ({policy}) says whether keys are evicted or commands refused.",
             memory.used
         ));
     }
@@ -82,7 +82,7 @@ fn examine(memory: &MemoryFigures, limit: u64, volatile_only: bool) -> Vec<Strin
     }
     let (keys, volatile) =
         memory.dbs.iter().fold((0, 0), |sum, db| (sum.0 + db.keys, sum.1 + db.volatile));
-    if volatile_only && limit > 0 && keys > 1000 && volatile * 10 < keys {
+    if policy.starts_with("volatile") && limit > 0 && keys > 1000 && volatile * 10 < keys {
         findings.push(format!(
             "Only {volatile} of {keys} keys have a deadline, and maxmemory-policy evicts no others: \
              choose an allkeys policy, or give keys a TTL (MEMORY GROWTH shows which have none)."
@@ -94,6 +94,7 @@ fn examine(memory: &MemoryFigures, limit: u64, volatile_only: bool) -> Vec<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::memory::figures::DbFigures;
     use crate::server::memory::parts::Parts;
 
     #[test]
@@ -108,10 +109,15 @@ mod tests {
             trash: 7,
             ..MemoryFigures::default()
         };
-        let findings = examine(&memory, 101 << 20, true);
+        let findings = examine(&memory, 101 << 20, "noeviction");
         assert_eq!(findings.len(), 5, "{findings:?}");
         assert!(findings[0].contains("314572800"), "{}", findings[0]);
+        let keys = DbFigures { keys: 5000, volatile: 10, ..DbFigures::default() };
+        let persistent = MemoryFigures { dbs: vec![keys], ..MemoryFigures::default() };
+        let findings = examine(&persistent, 1 << 30, "volatile-lru");
+        assert!(findings.len() == 1 && findings[0].contains("10 of 5000"), "{findings:?}");
+        assert!(examine(&persistent, 1 << 30, "allkeys-lru").is_empty());
         let calm = MemoryFigures { used: 1 << 20, peak: 1 << 20, ..MemoryFigures::default() };
-        assert!(examine(&calm, 0, true).is_empty());
+        assert!(examine(&calm, 0, "noeviction").is_empty());
     }
 }

@@ -74,3 +74,27 @@ impl Parts {
             + self.pubsub
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Client;
+
+    #[test]
+    fn mail_and_statistics_are_counted_and_are_no_data() {
+        let mut client = Client::new();
+        let mut listener = client.another();
+        listener.say("SUBSCRIBE news");
+        let before = Parts::gather(client.server);
+        let message = "x".repeat(100_000);
+        client.run(&["PUBLISH", "news", &message]);
+        let after = Parts::gather(client.server);
+        assert!(after.clients_pubsub - before.clients_pubsub >= message.len());
+        assert_eq!(after.clients_normal, before.clients_normal);
+        assert!(after.pubsub > 0 && after.histograms > 0);
+        let stats = client.say("MEMORY STATS");
+        for owner in ["owner.data.string", "owner.clients-pubsub", "owner.command-statistics"] {
+            assert!(stats.contains(owner), "{owner} is missing in {stats}");
+        }
+    }
+}
