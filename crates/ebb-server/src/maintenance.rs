@@ -58,7 +58,7 @@ impl Maintenance {
                 self.measure();
             }
             let pause = match (busy, volatile) {
-                (true, _) => Duration::from_micros(200),
+                (true, _) => Duration::from_micros(100),
                 (false, true) => Duration::from_millis(8),
                 (false, false) => Duration::from_millis(50),
             };
@@ -73,9 +73,10 @@ impl Maintenance {
         if before == 0 {
             return false;
         }
-        // No shard is locked meanwhile, so the slice may be longer.
+        // No shard is locked meanwhile. The slice is short all the same: a worker that wakes on
+        // this processor would wait for its end.
         let mut more = true;
-        while more && start.elapsed() < SLICE * 20 {
+        while more && start.elapsed() < SLICE * 2 {
             more = self.server.keyspace.free_trash_step();
         }
         let freed = before.saturating_sub(self.server.keyspace.trash_len());
