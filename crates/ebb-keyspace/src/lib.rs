@@ -1,9 +1,11 @@
 //! Shards, tables, entries, scanning and expiry: the data, without commands.
 //!
 //! A [`Keyspace`] is a number of shards, each behind one lock. A key belongs to the shard
-//! its hash names. A [`Shard`] has a [`Db`] for each database, and a `Db` has the
-//! [`ebb_table::Table`] of its entries, the [`wheel`] of their deadlines and exact counters.
-//! [`entry`] says how a key and its value lie in one block of the heap.
+//! its hash names. A [`Shard`] has a [`Db`] for each database, and a `Db` has a [`Part`] for
+//! the keys of each partition and one for all others: the [`ebb_table::Table`] of its entries,
+//! the [`wheel`] of their deadlines and exact counters. [`entry`] says how a key and its value
+//! lie in one block of the heap. [`eviction`] finds what goes when memory is short, [`defrag`]
+//! moves blocks together, [`audit`] proves that nothing is lost.
 //!
 //! Nothing here knows of clients, replies or time: callers pass the time and lock the
 //! shards. Absent on purpose: commands, expiry on access (the engine does that, because it
