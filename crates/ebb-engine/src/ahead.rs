@@ -1,15 +1,21 @@
 //! What is found out about requests ahead of their run: so the misses of a pipeline overlap.
 
+use std::ops::Range;
+
+use ebb_keyspace::Db;
+
 use crate::dispatch::{Batch, Executor, Turn};
 use crate::locks::Locks;
 use crate::table::{Command, Resolved};
 
-/// So many requests before a command runs, its bucket is asked for, and then its entry. The
+/// So many requests before a command runs, its bucket has been asked for, and then its entry. The
 /// processor has some 16 misses in flight; spread over a pipeline they cost next to nothing.
-const BUCKETS_AHEAD: usize = 12;
-const ENTRIES_AHEAD: usize = 6;
-/// A power of two above [`BUCKETS_AHEAD`].
-pub(crate) const RING: usize = 16;
+const BUCKETS_AHEAD: usize = 16;
+const ENTRIES_AHEAD: usize = 8;
+/// They are asked for so many at a time.
+const TOGETHER: usize = 8;
+/// A power of two above the sum of [`BUCKETS_AHEAD`] and [`TOGETHER`].
+pub(crate) const RING: usize = 32;
 
 /// A request with what was found out about it ahead of its run.
 #[derive(Clone, Copy)]
@@ -17,6 +23,8 @@ pub(crate) struct Prepared {
     pub(crate) resolved: Resolved,
     /// Position and hash of its key, if it has just one.
     pub(crate) hashed: Option<(usize, u64)>,
+    /// Where that key is.
+    pub(crate) shard: usize,
     /// The database that its client has selected, if it is still so when the request runs.
     pub(crate) db: usize,
 }
@@ -47,7 +55,7 @@ impl<'a> Ahead<'a> {
         Ahead {
             name: &[],
             command: Resolved::Unknown,
-            ring: [Prepared { resolved: Resolved::Unknown, hashed: None, db: 0 }; RING],
+            ring: [Prepared { resolved: Resolved::Unknown, hashed: None, shard: 0, db: 0 }; RING],
             one_shard,
             fetch: total > 1,
             prepared: 0,
@@ -68,54 +76,71 @@ impl<'a> Ahead<'a> {
         locks: &mut Locks<'_>,
         number: usize,
     ) {
+        while self.prepared < self.total.min(number + 1 + BUCKETS_AHEAD) {
+            self.prepare_some(executor, turns, batch, locks);
+        }
+        while self.fetch && self.fetched < self.total.min(number + 1 + ENTRIES_AHEAD) {
+            let end = self.prepared.min(self.fetched + TOGETHER);
+            self.look_for(locks, self.fetched..end, Db::prefetch_entry);
+            self.fetched = end;
+        }
+    }
+
+    /// Prepares the next requests and asks for their buckets.
+    #[inline(never)]
+    fn prepare_some(
+        &mut self,
+        executor: &Executor,
+        turns: &[Turn<'_>],
+        batch: &Batch<'a>,
+        locks: &mut Locks<'_>,
+    ) {
         if self.fetch && self.one_shard {
             // Who holds it for long makes this batch's commands wait or answer so.
             let _ = locks.hold_one(0);
         }
-        while self.prepared < self.total.min(number + 1 + BUCKETS_AHEAD) {
+        let begin = self.prepared;
+        while self.prepared < self.total.min(begin + TOGETHER) {
             while self.index == turns[self.turn].requests.len() {
                 (self.turn, self.index) = (self.turn + 1, 0);
             }
             let turn = &turns[self.turn];
             let request = &turn.requests[self.index];
             let args = &batch.args[request.first..request.first + request.count];
-            let prepared = &mut self.ring[self.prepared % RING];
             if args[0] != self.name || self.name.is_empty() {
-                self.command = executor.server.commands.resolve(args);
-                // A container's name alone does not say which command it is.
-                let is_alone =
-                    |command: &Command| command.parent.is_none() && command.subcommands.is_empty();
-                let alone = matches!(self.command, Resolved::Command(command) if is_alone(command));
-                self.name = if alone { args[0] } else { &[] };
+                self.resolve(executor, args);
             }
-            *prepared = executor.prepare(self.command, args, turn.session.db);
-            if self.fetch {
-                prepared.fetch_bucket(locks);
-            }
+            self.ring[self.prepared % RING] = executor.prepare(self.command, args, turn.session.db);
             self.index += 1;
             self.prepared += 1;
         }
-        while self.fetch && self.fetched < self.total.min(number + 1 + ENTRIES_AHEAD) {
-            self.ring[self.fetched % RING].fetch_entry(locks);
-            self.fetched += 1;
-        }
-    }
-}
-
-impl Prepared {
-    #[inline]
-    fn fetch_bucket(&self, locks: &mut Locks<'_>) {
-        if let Some((_, hash)) = self.hashed {
-            let shard = locks.keyspace().shard_of(hash);
-            locks.glance(shard, |shard| shard.db_ref(self.db).prefetch(hash));
+        if self.fetch {
+            self.look_for(locks, begin..self.prepared, Db::prefetch);
         }
     }
 
+    fn resolve(&mut self, executor: &Executor, args: &[&'a [u8]]) {
+        self.command = executor.server.commands.resolve(args);
+        // A container's name alone does not say which command it is.
+        let is_alone =
+            |command: &Command| command.parent.is_none() && command.subcommands.is_empty();
+        let alone = matches!(self.command, Resolved::Command(command) if is_alone(command));
+        self.name = if alone { args[0] } else { &[] };
+    }
+
+    /// Asks for something of the keys of prepared requests.
     #[inline]
-    fn fetch_entry(&self, locks: &mut Locks<'_>) {
-        if let Some((_, hash)) = self.hashed {
-            let shard = locks.keyspace().shard_of(hash);
-            locks.glance(shard, |shard| shard.db_ref(self.db).prefetch_entry(hash));
+    fn look_for(
+        &self,
+        locks: &mut Locks<'_>,
+        requests: Range<usize>,
+        ask: impl Fn(&Db, u64) + Copy,
+    ) {
+        for number in requests {
+            let Prepared { hashed, shard, db, .. } = self.ring[number % RING];
+            if let Some((_, hash)) = hashed {
+                locks.glance(shard, |shard| ask(shard.db_ref(db), hash));
+            }
         }
     }
 }

@@ -32,6 +32,7 @@ pub(crate) struct Call<'a> {
 }
 
 /// Runs a command whose shards are held.
+#[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "the parts of a worker, each borrowed on its own")]
 pub(crate) fn run(
     server: &'static Server,

@@ -50,7 +50,8 @@ pub struct Request {
 pub struct Batch<'a> {
     /// All arguments, request after request.
     pub args: &'a [&'a [u8]],
-    /// Arguments that lie in blocks of the heap, by position in `args`.
+    /// Arguments that lie in blocks of the heap, by position in `args`. A request that has any
+    /// is the batch's only one.
     pub shared: &'a [(usize, Shared)],
 }
 
@@ -137,24 +138,25 @@ impl Executor {
             turn.reply.set_limit(self.server.output_limits.reply_bytes(&turn.session.client));
             for (index, request) in requests.iter().enumerate() {
                 ahead.prepare(self, turns, batch, &mut locks, number);
-                let prepared = ahead.ring[number % RING];
+                let prepared = &ahead.ring[number % RING];
                 number += 1;
                 let Turn { session, reply, progress, .. } = &mut turns[at];
                 let range = request.first..request.first + request.count;
                 let mut run = Run {
                     executor: self,
                     session,
-                    args: &batch.args[range.clone()],
-                    shared: shared_args(batch.shared, range),
+                    args: &batch.args[range],
+                    // A request with such arguments is alone.
+                    shared: batch.shared,
                     bytes: request.bytes,
                     locks: &mut locks,
                     attendant: &mut *attendant,
                     now_ms,
                 };
-                if run.is_paused(&prepared) {
+                if run.is_paused(prepared) {
                     *progress = Progress::Paused(index);
                 } else {
-                    run.request(&prepared, reply);
+                    run.request(prepared, reply);
                     session.is_over_output_limit = reply.room() == 0;
                     if session.close_after_reply || session.is_over_output_limit {
                         *progress = Progress::Close(index + 1);
@@ -196,18 +198,11 @@ impl Executor {
             Resolved::Command(command) => command.single_key.filter(|&at| at < args.len()),
             _ => None,
         };
-        let hashed = single.map(|at| (at, self.server.keyspace.hasher().hash(args[at])));
-        Prepared { resolved, hashed, db }
+        let keyspace = &self.server.keyspace;
+        let hashed = single.map(|at| (at, keyspace.hasher().hash(args[at])));
+        let shard = hashed.map_or(0, |(_, hash)| keyspace.shard_of(hash));
+        Prepared { resolved, hashed, shard, db }
     }
-}
-
-/// The blocks among a request's arguments, with positions counted from the request.
-fn shared_args(shared: &[(usize, Shared)], range: std::ops::Range<usize>) -> Vec<(usize, Shared)> {
-    if shared.is_empty() {
-        return Vec::new();
-    }
-    let within = shared.iter().filter(|(at, _)| range.contains(at));
-    within.map(|(at, shared)| (at - range.start, shared.clone())).collect()
 }
 
 /// One request on its way.
@@ -215,7 +210,7 @@ struct Run<'r, 'a> {
     executor: &'r mut Executor,
     session: &'r mut Session,
     args: &'a [&'a [u8]],
-    shared: Vec<(usize, Shared)>,
+    shared: &'a [(usize, Shared)],
     bytes: usize,
     locks: &'r mut Locks<'static>,
     attendant: &'r mut dyn Attendant,
@@ -353,7 +348,7 @@ impl Run<'_, '_> {
         let call = call::Call {
             command,
             args: self.args,
-            shared_args: &self.shared,
+            shared_args: self.shared,
             hashed,
             bytes: self.bytes,
             now_ms: self.now_ms,

@@ -34,6 +34,26 @@ enum Held<'k> {
     Walking(Option<(usize, MutexGuard<'k, Shard>)>, MutexGuard<'k, ()>),
 }
 
+impl Held<'_> {
+    /// A shard that is held, if it is not the only one.
+    #[inline(never)]
+    fn among_others(&mut self, shard: usize) -> &mut Shard {
+        let guard = match self {
+            Held::Some(guards) => {
+                guards.iter_mut().find(|(held, _)| *held == shard).map(|(_, guard)| guard)
+            }
+            Held::All(guards, _) => guards.get_mut(shard),
+            Held::Growing(guards, _) => guards[shard].as_mut(),
+            Held::Walking(Some((held, guard)), _) if *held == shard => Some(guard),
+            _ => None,
+        };
+        match guard {
+            Some(guard) => guard,
+            None => unreachable!("a command touches only the keys that it declares"),
+        }
+    }
+}
+
 /// Somebody holds locks for long: what needs them must be refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
@@ -85,7 +105,7 @@ impl<'k> Locks<'k> {
     /// Looks into a shard for a moment, if that is possible without waiting.
     #[inline]
     pub fn glance(&mut self, shard: usize, look: impl FnOnce(&Shard)) {
-        if self.holds(shard) {
+        if matches!(&self.held, Held::One(held, _) if *held == shard) || self.holds(shard) {
             look(self.shard(shard));
         } else if let Some(guard) = self.keyspace.try_lock(shard) {
             look(&guard);
@@ -178,19 +198,12 @@ impl<'k> Locks<'k> {
     /// A shard that is held.
     #[inline]
     pub fn shard(&mut self, shard: usize) -> &mut Shard {
-        let guard = match &mut self.held {
-            Held::One(held, guard) if *held == shard => Some(guard),
-            Held::Some(guards) => {
-                guards.iter_mut().find(|(held, _)| *held == shard).map(|(_, guard)| guard)
-            }
-            Held::All(guards, _) => guards.get_mut(shard),
-            Held::Growing(guards, _) => guards[shard].as_mut(),
-            Held::Walking(Some((held, guard)), _) if *held == shard => Some(guard),
-            _ => None,
-        };
-        match guard {
-            Some(guard) => guard,
-            None => unreachable!("a command touches only the keys that it declares"),
+        if !matches!(&self.held, Held::One(held, _) if *held == shard) {
+            return self.held.among_others(shard);
+        }
+        match &mut self.held {
+            Held::One(_, guard) => guard,
+            held => held.among_others(shard),
         }
     }
 

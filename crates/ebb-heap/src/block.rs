@@ -37,12 +37,14 @@ pub fn prefetch(address: *const u8) {
 
 impl Compact {
     /// From the block's address in units (below 2^40).
+    #[inline]
     pub fn from_units(units: u64) -> Compact {
         let b = units.to_le_bytes();
         Compact([b[0], b[1], b[2], b[3], b[4]])
     }
 
     /// The block's address in units.
+    #[inline]
     pub fn units(self) -> u64 {
         let b = self.0;
         u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], 0, 0, 0])
@@ -80,6 +82,7 @@ impl Block {
         Ok(Block(unsafe { NonNull::new_unchecked(address) }))
     }
 
+    #[inline]
     fn address(&self) -> *mut u8 {
         self.0.as_ptr()
     }
@@ -90,18 +93,23 @@ impl Block {
     }
 
     /// Bytes the block takes, header included.
+    #[inline]
     pub fn bytes(&self) -> usize {
         match header_bytes(self.address()) {
-            0 => {
-                let space = space();
-                let row = space.segment(space.segment_of(self.address()));
-                row.large_bytes.load(Ordering::Relaxed) as usize
-            }
+            0 => self.large_bytes(),
             bytes => bytes,
         }
     }
 
+    #[inline(never)]
+    fn large_bytes(&self) -> usize {
+        let space = space();
+        let row = space.segment(space.segment_of(self.address()));
+        row.large_bytes.load(Ordering::Relaxed) as usize
+    }
+
     /// The owner's tag.
+    #[inline]
     pub fn kind(&self) -> u8 {
         kind_at(self.address())
     }
@@ -114,6 +122,7 @@ impl Block {
     }
 
     /// The block after its header: `bytes() - 3` bytes.
+    #[inline]
     pub fn body(&self) -> &[u8] {
         // SAFETY: the block has `bytes()` bytes, mapped by the kernel as zeros and
         // therefore initialized; `&self` keeps writers out.
@@ -121,6 +130,7 @@ impl Block {
     }
 
     /// The block after its header, to write.
+    #[inline]
     pub fn body_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `body`; `&mut self` is the only access.
         unsafe { std::slice::from_raw_parts_mut(self.address().add(HEADER), self.bytes() - HEADER) }

@@ -76,7 +76,12 @@ impl Db {
     /// A part to change, made if it is not there.
     #[inline]
     fn part_mut(&mut self, id: PartId) -> &mut Part {
-        let Some(at) = usize::from(id).checked_sub(1) else { return &mut self.main };
+        if id == 0 { &mut self.main } else { self.other_mut(id) }
+    }
+
+    #[inline(never)]
+    fn other_mut(&mut self, id: PartId) -> &mut Part {
+        let at = usize::from(id) - 1;
         if self.others.len() <= at {
             self.others.resize_with(at + 1, || None);
         }
@@ -243,6 +248,11 @@ impl Db {
         if self.is_simple() {
             return self.main.find(key).map(|place| Found { part: 0, place });
         }
+        self.find_routed(key)
+    }
+
+    #[inline(never)]
+    fn find_routed(&self, key: &Key<'_>) -> Option<Found> {
         let home = self.home(key.bytes());
         match self.at_id(home).and_then(|part| part.find(key)) {
             Some(place) => Some(Found { part: home, place }),

@@ -300,6 +300,7 @@ impl<'a> EntryRef<'a> {
         EntryRef(unsafe { BlockRef::new(compact) })
     }
 
+    #[inline]
     fn kind(&self) -> u8 {
         self.0.kind() & !HAS_DEADLINE
     }
@@ -337,6 +338,7 @@ impl<'a> EntryRef<'a> {
     }
 
     /// The access clock.
+    #[inline]
     pub fn clock(&self) -> u32 {
         let body = self.0.body();
         u32::from_le_bytes([body[1], body[2], body[3], 0])
@@ -403,6 +405,7 @@ impl<'a> EntryRef<'a> {
     }
 }
 
+#[inline]
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     match bytes.first_chunk() {
         Some(chunk) => *chunk,

@@ -6,6 +6,7 @@
 
 pub mod client;
 mod inline;
+mod plain;
 pub mod reply;
 pub mod request;
 

@@ -261,12 +261,15 @@ impl<'a> ReplyWriter<'a> {
 
     #[inline]
     fn header(&mut self, marker: u8, len: usize) {
-        if let Ok(digit @ 0..=9) = u8::try_from(len) {
-            self.raw(&[marker, b'0' + digit, b'\r', b'\n']);
-        } else {
-            self.out.push(marker);
-            write_u64(self.out, len as u64);
-            self.end_line();
+        let digit = |value: usize| b'0' + value as u8;
+        match len {
+            0..10 => self.raw(&[marker, digit(len), b'\r', b'\n']),
+            10..100 => self.raw(&[marker, digit(len / 10), digit(len % 10), b'\r', b'\n']),
+            _ => {
+                self.out.push(marker);
+                write_u64(self.out, len as u64);
+                self.end_line();
+            }
         }
     }
 

@@ -23,6 +23,7 @@
 //! the finished command counts the bytes of this buffer, hence not the payload.
 
 use crate::inline;
+use crate::plain;
 use ebb_types::number::parse_i64;
 use std::fmt;
 
@@ -30,7 +31,7 @@ use std::fmt;
 const LINE_LEN_MAX: usize = 64 * 1024;
 
 /// The most arguments a client may announce before it has authenticated.
-const UNAUTHENTICATED_ARGS_MAX: i64 = 10;
+pub(crate) const UNAUTHENTICATED_ARGS_MAX: i64 = 10;
 
 /// The longest argument a client may announce before it has authenticated, in bytes.
 const UNAUTHENTICATED_BULK_LEN_MAX: usize = 16 * 1024;
@@ -278,6 +279,37 @@ impl RequestParser {
             }
         }
         self.parse_bulks(buf, limits, args)
+    }
+
+    /// Parses a request at `at` that is whole and plain: few and short arguments, as nearly all are. Gives where it
+    /// ends; the arguments count their places from the start of `buf`. With `None` nothing was parsed, and
+    /// [`parse`](Self::parse) has to look at the request.
+    #[inline]
+    pub fn parse_plain(
+        &self,
+        buf: &[u8],
+        at: usize,
+        limits: &Limits,
+        args: &mut Vec<Arg>,
+    ) -> Option<usize> {
+        if self.is_mid_command() || buf.len() > limits.inline_span_max as usize {
+            return None;
+        }
+        let (count, mut at) = plain::number(buf, at, b'*')?;
+        if count == 0 || count > UNAUTHENTICATED_ARGS_MAX as usize {
+            return None;
+        }
+        let before = args.len();
+        args.reserve(count);
+        for _ in 0..count {
+            let Some((start, end)) = plain::bulk(buf, at, limits.max_bulk_len) else {
+                args.truncate(before);
+                return None;
+            };
+            args.push(Arg::Inline { start: start as u32, len: (end - start) as u32 });
+            at = end + 2;
+        }
+        Some(at)
     }
 
     /// Says that the caller has taken the payload of the external bulk `index` out of the stream, so that the next

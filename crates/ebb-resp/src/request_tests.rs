@@ -13,6 +13,8 @@ struct Connection {
     /// The bytes still missing from the last external bulk, and where it stands.
     awaited: Option<(u32, usize, usize)>,
     commands: Vec<Command>,
+    /// Requests are tried with [`RequestParser::parse_plain`] first.
+    plain: bool,
 }
 
 impl Connection {
@@ -43,7 +45,13 @@ impl Connection {
                 self.awaited = None;
                 parser.external_done(index);
             }
-            match parser.parse(&self.buffer, limits, &mut self.args)? {
+            let plain =
+                self.plain.then(|| parser.parse_plain(&self.buffer, 0, limits, &mut self.args));
+            let progress = match plain.flatten() {
+                Some(consumed) => Progress::Command { consumed },
+                None => parser.parse(&self.buffer, limits, &mut self.args)?,
+            };
+            match progress {
                 Progress::Incomplete => return Ok(()),
                 Progress::Empty { consumed } => {
                     assert!(self.args.is_empty(), "nothing was asked for");
@@ -80,8 +88,19 @@ impl Connection {
 
 type Outcome = (Vec<Command>, Option<ProtocolError>);
 
-fn receive_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> Outcome {
-    let mut connection = Connection::default();
+/// What arrives, which is the same whether plain requests are tried first or not.
+fn receive_parts<'a>(
+    parts: impl IntoIterator<Item = &'a [u8], IntoIter: Clone>,
+    limits: &Limits,
+) -> Outcome {
+    let parts = parts.into_iter();
+    let outcome = receive(parts.clone(), limits, false);
+    assert_eq!(receive(parts, limits, true), outcome);
+    outcome
+}
+
+fn receive<'a>(parts: impl IntoIterator<Item = &'a [u8]>, limits: &Limits, plain: bool) -> Outcome {
+    let mut connection = Connection { plain, ..Connection::default() };
     for part in parts {
         if let Err(error) = connection.receive(part, limits) {
             return (connection.commands, Some(error));

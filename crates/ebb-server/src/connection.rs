@@ -403,6 +403,12 @@ impl Connection {
             if requests.len() == full || large {
                 return (Stop::Full, at);
             }
+            if let Some(end) = self.parser.parse_plain(input, at, limits, args) {
+                let count = args.len() - first;
+                requests.push(Request { first, count, bytes: end - at, end });
+                (first, at) = (args.len(), end);
+                continue;
+            }
             match self.parser.parse(&input[at..], limits, args) {
                 Ok(Progress::Command { consumed }) => {
                     let external = self.external_bytes;

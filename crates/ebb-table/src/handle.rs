@@ -21,6 +21,7 @@ pub struct BlockMut<'a> {
 impl<'a> BlockRef<'a> {
     /// # Safety
     /// `compact` owns a live block that nobody frees or writes during `'a`.
+    #[inline]
     pub unsafe fn new(compact: Compact) -> BlockRef<'a> {
         // SAFETY: as the caller promises; never dropped.
         let block = ManuallyDrop::new(unsafe { Block::from_compact(compact) });
@@ -39,6 +40,7 @@ impl<'a> BlockRef<'a> {
 impl<'a> BlockMut<'a> {
     /// # Safety
     /// `compact` owns a live block that nobody else reads, frees or writes during `'a`.
+    #[inline]
     pub unsafe fn new(compact: Compact) -> BlockMut<'a> {
         // SAFETY: as the caller promises; never dropped.
         let block = ManuallyDrop::new(unsafe { Block::from_compact(compact) });
@@ -56,6 +58,7 @@ impl<'a> BlockMut<'a> {
 impl Deref for BlockRef<'_> {
     type Target = Block;
 
+    #[inline]
     fn deref(&self) -> &Block {
         &self.block
     }
@@ -64,12 +67,14 @@ impl Deref for BlockRef<'_> {
 impl Deref for BlockMut<'_> {
     type Target = Block;
 
+    #[inline]
     fn deref(&self) -> &Block {
         &self.block
     }
 }
 
 impl DerefMut for BlockMut<'_> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut Block {
         &mut self.block
     }
@@ -84,6 +89,7 @@ pub struct SharedRef<'a> {
 impl<'a> SharedRef<'a> {
     /// # Safety
     /// `compact` holds a reference during `'a`.
+    #[inline]
     pub unsafe fn new(compact: Compact) -> SharedRef<'a> {
         // SAFETY: as the caller promises; never dropped.
         let shared = ManuallyDrop::new(unsafe { Shared::from_compact(compact) });
@@ -106,6 +112,7 @@ impl<'a> SharedRef<'a> {
 impl Deref for SharedRef<'_> {
     type Target = Shared;
 
+    #[inline]
     fn deref(&self) -> &Shared {
         &self.shared
     }
