@@ -111,16 +111,19 @@ impl Chunk {
     }
 
     /// Bytes of its items, expanded.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         if self.is_compressed() { self.start as usize } else { (self.end - self.start) as usize }
     }
 
     /// Whether it holds one item of at least so many bytes.
+    #[inline]
     pub(crate) fn is_lone(&self, bytes: usize) -> bool {
         self.count == 1 && self.len() > bytes && list_item(&self.read(), 0).0.len() >= bytes
     }
 
     /// Bytes of its block.
+    #[inline]
     pub(crate) fn bytes(&self) -> usize {
         self.block.bytes()
     }
@@ -157,7 +160,6 @@ impl Chunk {
     ) -> Result<(), OutOfMemory> {
         let header = Header::of(item.len());
         let trailer = Trailer::of(header.as_slice().len() + item.len());
-        let parts = [header.as_slice(), item, trailer.as_slice()];
         let needed = list_item_bytes(item.len());
         let free = match at {
             End::Left => self.start as usize,
@@ -177,11 +179,12 @@ impl Chunk {
                 self.end as usize - needed
             }
         };
-        let mut to = from;
-        for part in parts {
-            self.block.body_mut()[to..to + part.len()].copy_from_slice(part);
-            to += part.len();
-        }
+        let (head, rest) =
+            self.block.body_mut()[from..from + needed].split_at_mut(header.as_slice().len());
+        let (body, tail) = rest.split_at_mut(item.len());
+        head.copy_from_slice(header.as_slice());
+        body.copy_from_slice(item);
+        tail.copy_from_slice(trailer.as_slice());
         self.count += 1;
         Ok(())
     }

@@ -332,6 +332,30 @@ impl GrownList {
         Ok(())
     }
 
+    /// Removes the item at an end. A chunk that becomes small that way is not joined with its
+    /// neighbour, because it is soon gone.
+    pub(crate) fn pop(&mut self, end: End, fill: Fill) -> Result<(), OutOfMemory> {
+        let Some(at) = self.end_chunk(end) else { return Ok(()) };
+        if self.chunks[at].count() == 1 || fill.depth > 0 {
+            let index = if end == End::Left { 0 } else { self.len - 1 };
+            return self.remove(index..index + 1, fill);
+        }
+        self.with(at, |chunk| {
+            chunk.pop(end, 1);
+            chunk.trim(chunk.len().max(512) * 3)
+        })?;
+        self.len -= 1;
+        if self.chunks.len() == 1 {
+            self.quick &= !self.is_small(fill);
+        }
+        Ok(())
+    }
+
+    /// Whether the first chunk, if it is the only one, is so small that packed bytes will do.
+    fn is_small(&self, fill: Fill) -> bool {
+        fill.half().allows(self.chunks[0].count(), self.chunks[0].len())
+    }
+
     /// Removes items.
     pub(crate) fn remove(&mut self, range: Range<usize>, fill: Fill) -> Result<(), OutOfMemory> {
         self.expand_new_ends(&range)?;
@@ -362,7 +386,7 @@ impl GrownList {
         self.settle(fill.depth, at.saturating_sub(2)..at + 1, chunks - self.chunks.len());
         let shrunk = match self.chunks.len() {
             0 => true,
-            1 => fill.half().allows(self.chunks[0].count(), self.chunks[0].len()),
+            1 => self.is_small(fill),
             _ => false,
         };
         self.quick &= !shrunk;

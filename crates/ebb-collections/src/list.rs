@@ -249,6 +249,10 @@ impl<S: Slot> ListMut<S> {
         look: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>, OutOfMemory> {
         let Some(seen) = self.as_ref().peek(end).map(look) else { return Ok(None) };
+        let fill = self.fill;
+        if let Some(list) = self.grown() {
+            return list.pop(end, fill).map(|()| Some(seen));
+        }
         let index = if end == End::Left { 0 } else { self.as_ref().len() - 1 };
         self.remove(index..index + 1)?;
         Ok(Some(seen))

@@ -298,6 +298,25 @@ impl<'a> Context<'a> {
         self.db(key).set(key, value, deadline)
     }
 
+    /// Gives the key's integer, 0 if the key is not there, another value, and answers that.
+    pub fn edit_integer(
+        &mut self,
+        key: &Key<'_>,
+        change: impl FnOnce(i64) -> Result<i64, CommandError>,
+    ) -> Result<i64, CommandError> {
+        let number = self.session.db;
+        let Some(found) = self.locate(number, key, Access::Write) else {
+            let new = change(0)?;
+            self.set_string(key, StringValue::Int(new), Deadline::Keep)?;
+            return Ok(new);
+        };
+        let db = self.locks.shard_of(key).db(number);
+        let old = string_of(db.at(found))?.to_int().ok_or(CommandError::NotInteger)?;
+        let new = change(old)?;
+        db.put(found, StringValue::Int(new))?;
+        Ok(new)
+    }
+
     /// The bytes of a string to edit: at least `len`, zeros where there were none.
     pub fn edit(&mut self, key: &Key<'_>, len: usize) -> Result<&mut [u8], OutOfMemory> {
         self.db(key).edit(key, len)
@@ -338,11 +357,10 @@ impl<'a> Context<'a> {
         if !shard.watch.is_empty() {
             shard.watch.touch(db, key.bytes());
         }
+        let created = shard.db(db).take_created(key.hash());
         if !shard.wait.is_empty() {
             self.note_ready(db, key);
         }
-        let shard = self.locks.shard_of(key);
-        let created = shard.db(db).take_created(key.hash());
         if created {
             self.journal.tell(self.server, db, key.bytes(), Event::new_key(), false);
         }

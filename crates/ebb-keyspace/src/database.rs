@@ -296,10 +296,20 @@ impl Db {
         self.change(key, |part| part.set(key, value, deadline))
     }
 
+    /// Gives the entry that was found another string. Its deadline stays.
+    #[inline]
+    pub fn put(&mut self, found: Found, value: StringValue<'_>) -> Result<(), OutOfMemory> {
+        let part = self.part_mut(found.part);
+        part.put(found.place, value)?;
+        part.tell_counts();
+        Ok(())
+    }
+
     /// Whether the key with this hash was the last to be added, and nobody has asked yet.
     #[inline]
     pub fn take_created(&mut self, hash: u64) -> bool {
-        self.parts_mut().any(|part| part.take_created(hash))
+        self.main.take_created(hash)
+            || self.others.iter_mut().flatten().any(|part| part.take_created(hash))
     }
 
     /// Adds an entry under the key it holds, which must be `key`; one that is there is

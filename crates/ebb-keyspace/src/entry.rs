@@ -94,13 +94,18 @@ enum Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn of(arena: ArenaId, value: StringValue<'a>) -> Result<Plan<'a>, OutOfMemory> {
+    /// `arena` says where a large value gets its own block.
+    #[inline]
+    fn of(
+        arena: impl FnOnce() -> ArenaId,
+        value: StringValue<'a>,
+    ) -> Result<Plan<'a>, OutOfMemory> {
         let (bytes, raw) = match value {
             StringValue::Int(value) => return Ok(Plan::Int(value)),
             StringValue::Shared(shared) if shared.len() >= SHARED_MIN => {
                 return Ok(Plan::Shared(shared));
             }
-            StringValue::Shared(shared) => return Plan::shared_copy(arena, &shared),
+            StringValue::Shared(shared) => return Plan::shared_copy(arena(), &shared),
             StringValue::Bytes(bytes) => match parse_int(bytes) {
                 Some(value) => return Ok(Plan::Int(value)),
                 None => (bytes, bytes.len() > EMBSTR_MAX),
@@ -109,7 +114,7 @@ impl<'a> Plan<'a> {
             StringValue::Raw(bytes) => (bytes, true),
         };
         if bytes.len() >= SHARED_MIN {
-            return Plan::shared_copy(arena, bytes);
+            return Plan::shared_copy(arena(), bytes);
         }
         Ok(Plan::Bytes { bytes, raw })
     }
@@ -224,7 +229,7 @@ impl Entry {
         value: StringValue<'_>,
     ) -> Result<Entry, OutOfMemory> {
         let front = Front { key, deadline, clock: [0; 3], partition: 0 };
-        Entry::from_plan(arena, &front, Plan::of(arena, value)?)
+        Entry::from_plan(arena, &front, Plan::of(|| arena, value)?)
     }
 
     fn from_plan(arena: ArenaId, front: &Front<'_>, plan: Plan<'_>) -> Result<Entry, OutOfMemory> {
@@ -237,6 +242,7 @@ impl Entry {
     }
 
     /// Looks at the entry.
+    #[inline]
     pub fn as_ref(&self) -> EntryRef<'_> {
         // SAFETY: `self` owns the block and is borrowed.
         EntryRef(unsafe { BlockRef::new(self.0.compact()) })
@@ -359,6 +365,12 @@ impl<'a> EntryRef<'a> {
         self.0.body().as_ptr().addr()
     }
 
+    /// Whether it is a string that lies in the entry's own block.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.kind(), INT32..SHARED)
+    }
+
     fn shared_handle(&self) -> Option<Compact> {
         (self.kind() == SHARED).then(|| Compact(array(&self.0.body()[self.key_range().end..])))
     }
@@ -449,7 +461,7 @@ impl<'a> EntryMut<'a> {
     /// Rewrites the value in place if it fits the block exactly as a new block would;
     /// otherwise gives the value back, with the entry as it was.
     pub(crate) fn rewrite(&mut self, value: StringValue<'_>) -> Result<Rewritten, OutOfMemory> {
-        let plan = Plan::of(self.0.arena(), value)?;
+        let plan = Plan::of(|| self.0.arena(), value)?;
         let front = self.as_ref().key_range().end;
         let is_string = self.as_ref().value_type() == Type::String;
         if is_string && fits(block_bytes(front, &plan), self.0.bytes()) {

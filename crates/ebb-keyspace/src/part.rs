@@ -12,7 +12,7 @@ use rand::Rng;
 
 use crate::editor::Editor;
 use crate::entry::relocate::Work;
-use crate::entry::{Entry, EntryMut, EntryRef, Rewritten, StringValue, grown};
+use crate::entry::{Entry, EntryMut, EntryRef, StringValue, grown};
 use crate::eviction::{AccessClock, Dice, Own, S3Fifo};
 use ebb_table::{BUCKET_BYTES, Found, SLOTS};
 
@@ -22,6 +22,8 @@ use crate::routes::{Totals, Uses};
 use crate::trash::Trash;
 use crate::wheel::Wheel;
 use crate::{Key, KeyHasher};
+
+mod strings;
 
 /// What to do with a key's deadline when its value is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,69 +250,6 @@ impl Part {
         self.counts.add(found, &entry.as_ref());
         let old = self.entries.replace(found, entry);
         self.counts.subtract(found, &old.as_ref());
-    }
-
-    /// Sets a string.
-    pub fn set(
-        &mut self,
-        key: &Key<'_>,
-        value: StringValue<'_>,
-        deadline: Deadline,
-    ) -> Result<(), OutOfMemory> {
-        let Some(found) = self.entries.find(key) else {
-            let deadline = match deadline {
-                Deadline::At(at) => Some(at),
-                Deadline::Keep | Deadline::Clear => None,
-            };
-            let entry = Entry::build(self.data, key.bytes(), deadline, value)?;
-            return self.insert_new(key.hash(), entry);
-        };
-        if deadline != Deadline::Keep {
-            // Who keeps a deadline has looked at the key before.
-            self.touch(found);
-        }
-        let old = self.entries.get(found).deadline();
-        let new = match deadline {
-            Deadline::Keep => old,
-            Deadline::Clear => None,
-            Deadline::At(at) => Some(at),
-        };
-        if old.is_some() != new.is_some() {
-            let mut entry = Entry::build(self.data, key.bytes(), new, value)?;
-            entry.inherit_clock(&self.entries.get(found));
-            self.exchange(found, entry);
-        } else {
-            self.rewrite(found, value, new)?;
-        }
-        self.file(key.hash(), old, new);
-        Ok(())
-    }
-
-    /// Gives a found entry another value, and another deadline if it has one.
-    fn rewrite(
-        &mut self,
-        found: Found,
-        value: StringValue<'_>,
-        deadline: Option<i64>,
-    ) -> Result<(), OutOfMemory> {
-        let mut entry = self.entries.get_mut(found);
-        if let Some(at) = deadline {
-            entry.set_deadline(at);
-        }
-        let before = *self.counts;
-        self.counts.subtract(found, &entry.as_ref());
-        match entry.rewrite(value) {
-            Ok(Rewritten::InPlace) => self.counts.add(found, &entry.as_ref()),
-            Ok(Rewritten::Moved(moved)) => {
-                self.counts.set(found, before);
-                self.exchange(found, moved);
-            }
-            Err(error) => {
-                self.counts.set(found, before);
-                return Err(error);
-            }
-        }
-        Ok(())
     }
 
     /// Files a deadline in the wheel, unless a record is there that comes soon enough.

@@ -106,9 +106,13 @@ impl<'a> ReplyWriter<'a> {
     /// An integer.
     #[inline]
     pub fn integer(&mut self, value: i64) {
-        self.out.push(b':');
-        write_i64(self.out, value);
-        self.end_line();
+        if let Ok(value @ 0..100) = usize::try_from(value) {
+            self.header(b':', value);
+        } else {
+            self.out.push(b':');
+            write_i64(self.out, value);
+            self.end_line();
+        }
     }
 
     /// A bulk string.

@@ -16,7 +16,7 @@ impl Found {
     /// The position of what was found.
     #[inline]
     pub fn position(&self) -> u64 {
-        self.point.position
+        self.position
     }
 }
 

@@ -56,10 +56,11 @@ pub struct Table {
 /// Where [`Table::find`] found an entry; valid until the table changes.
 #[derive(Clone, Copy)]
 pub struct Found {
-    point: Point,
-    row: usize,
-    place: Place,
+    /// The position and the tag of its point, each on its own so that this is three words.
+    position: u64,
     version: u32,
+    place: Place,
+    tag: u8,
     /// The entry's handle. The table still owns it.
     pub entry: Compact,
 }
@@ -101,7 +102,8 @@ impl Table {
 
     #[inline]
     fn row(&self, position: u64) -> usize {
-        if self.depth == 0 { 0 } else { (position >> (64 - u32::from(self.depth))) as usize }
+        // In two steps, because a directory of one row would shift by 64.
+        ((position >> 1) >> (63 - u32::from(self.depth))) as usize
     }
 
     /// The first row that names the same segment as `row`.
@@ -144,11 +146,10 @@ impl Table {
     #[inline]
     pub fn find(&self, hash: u64, eq: impl FnMut(Compact) -> bool) -> Option<Found> {
         let point = Point::of(hash);
-        let row = self.row(point.position);
-        let segment = self.directory.get(row)?;
-        let place = segment.find(point, eq)?;
-        let entry = segment.bucket(place.bucket).slot(place.slot);
-        Some(Found { point, row, place, version: self.version, entry })
+        let segment = self.directory.get(self.row(point.position))?;
+        let (place, entry) = segment.find(point, eq)?;
+        let Point { position, tag } = point;
+        Some(Found { position, version: self.version, place, tag, entry })
     }
 
     /// Whether the table has not changed since.
@@ -158,9 +159,10 @@ impl Table {
 
     /// Puts another handle for the same hash in the place of one that was found.
     pub fn replace(&mut self, found: Found, entry: Compact) -> Compact {
-        let segment = self.directory[found.row];
-        debug_assert_eq!(segment.bucket(found.place.bucket).slot(found.place.slot), found.entry);
-        segment.bucket(found.place.bucket).set_slot(found.place.slot, entry);
+        let segment = self.directory[self.row(found.position)];
+        let (bucket, slot) = found.place.indexes();
+        debug_assert_eq!(segment.bucket(bucket).slot(slot), found.entry);
+        segment.bucket(bucket).set_slot(slot, entry);
         found.entry
     }
 
@@ -192,9 +194,10 @@ impl Table {
 
     /// Removes what was found; the caller owns the handle now.
     pub fn remove(&mut self, found: Found, hash_of: impl Fn(Compact) -> u64) -> Compact {
-        let first = self.first_row(found.row);
+        let first = self.first_row(self.row(found.position));
         let segment = self.directory[first];
-        let entry = segment.displace(found.point, found.place);
+        let point = Point { position: found.position, tag: found.tag };
+        let entry = segment.displace(point, found.place);
         let segment = segment.with_count(segment.count() - 1);
         self.directory[first] = segment;
         self.len -= 1;

@@ -23,11 +23,18 @@ const FILL: usize = 8;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Segment(u64);
 
-/// Where an entry lies.
+/// Where an entry lies: its bucket, of at most 63, and its slot.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
-    pub(crate) bucket: usize,
-    pub(crate) slot: usize,
+    bucket: u8,
+    slot: u8,
+}
+
+impl Place {
+    #[inline]
+    pub(crate) fn indexes(self) -> (usize, usize) {
+        (usize::from(self.bucket), usize::from(self.slot))
+    }
 }
 
 impl Segment {
@@ -137,13 +144,18 @@ impl Segment {
     }
 
     #[inline]
-    pub(crate) fn find(self, point: Point, mut eq: impl FnMut(Compact) -> bool) -> Option<Place> {
+    pub(crate) fn find(
+        self,
+        point: Point,
+        mut eq: impl FnMut(Compact) -> bool,
+    ) -> Option<(Place, Compact)> {
         let mut index = self.home(point.position);
         for _ in 0..self.buckets() {
             let bucket = self.bucket(index);
             for slot in bucket.matches(point.tag) {
-                if eq(bucket.slot(slot)) {
-                    return Some(Place { bucket: index, slot });
+                let entry = bucket.slot(slot);
+                if eq(entry) {
+                    return Some((Place { bucket: index as u8, slot: slot as u8 }, entry));
                 }
             }
             if bucket.overflow() == 0 {
@@ -170,14 +182,15 @@ impl Segment {
 
     /// Takes an entry out of its place.
     pub(crate) fn displace(self, point: Point, place: Place) -> Compact {
+        let (bucket, slot) = place.indexes();
         let mut index = self.home(point.position);
-        while index != place.bucket {
+        while index != bucket {
             self.bucket(index).remove_overflow();
             index = self.next_bucket(index);
         }
         let bucket = self.bucket(index);
-        let entry = bucket.slot(place.slot);
-        bucket.erase(place.slot);
+        let entry = bucket.slot(slot);
+        bucket.erase(slot);
         entry
     }
 

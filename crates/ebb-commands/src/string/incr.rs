@@ -4,7 +4,6 @@ use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Event, Flags, Group, KeyFlags,
     KeySpec,
 };
-use ebb_keyspace::{Deadline, StringValue};
 
 const FLAGS: Flags = Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST);
 const KEYS: &[KeySpec] =
@@ -73,13 +72,10 @@ fn decrby(ctx: &mut Context<'_>) -> CommandResult {
 
 fn add(ctx: &mut Context<'_>, change: i64) -> CommandResult {
     let key = ctx.key(1);
-    let old = match ctx.string_to_write(&key)? {
-        None => 0,
-        Some(value) => value.to_int().ok_or(CommandError::NotInteger)?,
-    };
-    let overflow = CommandError::new("ERR increment or decrement would overflow");
-    let new = old.checked_add(change).ok_or(overflow)?;
-    ctx.set_string(&key, StringValue::Int(new), Deadline::Keep)?;
+    let new = ctx.edit_integer(&key, |old| {
+        let overflow = || CommandError::new("ERR increment or decrement would overflow");
+        old.checked_add(change).ok_or_else(overflow)
+    })?;
     ctx.changed(&key, Event::string("incrby"));
     ctx.reply.integer(new);
     Ok(())

@@ -89,10 +89,12 @@ fn flag_of(front: &Front<'_>) -> u8 {
 
 impl<'a> EntryRef<'a> {
     /// The type of its value.
+    #[inline]
     pub fn value_type(&self) -> Type {
         type_of_kind(self.kind()).unwrap_or(Type::String)
     }
 
+    #[inline]
     fn form(&self) -> Option<Form> {
         self.kind().checked_sub(PACKED).and_then(|at| FORMS.get(usize::from(at)).copied())
     }
@@ -104,6 +106,7 @@ impl<'a> EntryRef<'a> {
         is_grown.then(|| std::ptr::with_exposed_provenance_mut(read() as usize))
     }
 
+    #[inline]
     fn packed(&self) -> &'a [u8] {
         let value = &self.0.body()[self.key_range().end..];
         let len = u32::from_le_bytes(array(value)) as usize;
@@ -123,6 +126,7 @@ impl<'a> EntryRef<'a> {
     }
 
     /// The grown collection in it.
+    #[inline]
     pub fn grown(&self) -> Option<&'a Collection> {
         // SAFETY: the pointer was made of a box that the entry owns, and the entry is borrowed
         // for `'a`.
@@ -212,6 +216,9 @@ impl<'a> EntryRef<'a> {
     /// Bytes that the entry takes: its block, and its value's blocks and tables.
     pub fn footprint(&self) -> Footprint {
         let own = self.0.bytes();
+        if self.is_plain() {
+            return Footprint { data: own, ..Footprint::default() };
+        }
         match self.value() {
             ValueRef::String(StringRef::Shared(shared)) => {
                 Footprint { data: own + shared.heap_bytes(), ..Footprint::default() }
@@ -222,7 +229,11 @@ impl<'a> EntryRef<'a> {
     }
 
     /// Whether it is a hash with fields that have a deadline.
+    #[inline]
     pub(crate) fn is_expiring_hash(&self) -> bool {
+        if self.is_plain() {
+            return false;
+        }
         match self.value() {
             ValueRef::Packed(form, _) => form == Form::ExpiringHash,
             ValueRef::Grown(Collection::Hash(hash)) => HashRef::Grown(hash).is_expiring(),
@@ -231,6 +242,7 @@ impl<'a> EntryRef<'a> {
     }
 
     /// When the next field of a hash expires.
+    #[inline]
     pub(crate) fn next_field_deadline(&self) -> Option<i64> {
         self.hash()?.next_deadline()
     }

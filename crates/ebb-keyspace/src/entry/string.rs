@@ -19,6 +19,20 @@ pub enum StringValue<'a> {
     Shared(Shared),
 }
 
+impl StringValue<'_> {
+    /// Whether it will lie in the entry's own block.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        match self {
+            StringValue::Int(_) => true,
+            StringValue::Bytes(bytes) | StringValue::Text(bytes) | StringValue::Raw(bytes) => {
+                bytes.len() < super::SHARED_MIN
+            }
+            StringValue::Shared(_) => false,
+        }
+    }
+}
+
 /// A stored string.
 pub enum StringRef<'a> {
     /// An integer.
