@@ -1,6 +1,7 @@
 //! Runs one command: the reply or the error, the clock, the logs and the counters.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use ebb_config::id;
 use ebb_keyspace::Shared;
@@ -209,6 +210,13 @@ impl Recorder {
     fn skip(&mut self) {
         self.close();
         self.last = self.clock.raw();
+    }
+
+    /// When the command that runs began.
+    pub(crate) fn began(&self) -> Instant {
+        let now = Instant::now();
+        let nanos = self.clock.delta_as_nanos(self.last, self.clock.raw());
+        now.checked_sub(Duration::from_nanos(nanos)).unwrap_or(now)
     }
 
     /// A command begins within another one. Answers what [`Recorder::leave_inner`] needs.

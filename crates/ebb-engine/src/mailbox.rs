@@ -107,7 +107,17 @@ impl Post {
     /// Leaves a message for a client.
     #[inline]
     pub fn leave(&mut self, server: &Server, client: &Client, message: &Message) {
-        let limit = server.output_limits.hard_bytes(client);
+        self.leave_within(client, message, server.output_limits.hard_bytes(client));
+    }
+
+    /// The same for a subscriber.
+    #[inline]
+    pub(crate) fn leave_published(&mut self, server: &Server, client: &Client, message: &Message) {
+        self.leave_within(client, message, server.output_limits.published_bytes());
+    }
+
+    #[inline]
+    fn leave_within(&mut self, client: &Client, message: &Message, limit: u64) {
         if client.mailbox.lock().add(message, limit) {
             if self.clients.len() <= client.worker {
                 self.clients.resize_with(client.worker + 1, Vec::new);
@@ -210,6 +220,12 @@ impl OutputLimits {
             0 => usize::MAX,
             bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
         }
+    }
+
+    /// How much may wait for a subscriber, 0 for no limit.
+    #[inline]
+    fn published_bytes(&self) -> u64 {
+        self.pubsub_hard_bytes.load(Ordering::Relaxed)
     }
 
     #[inline]

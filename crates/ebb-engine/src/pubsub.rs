@@ -58,7 +58,7 @@ impl Members {
         post: &mut Post,
     ) -> usize {
         for (_, client) in &self.0 {
-            post.leave(server, client, message.of(client.protocol()));
+            post.leave_published(server, client, message.of(client.protocol()));
         }
         self.0.len()
     }

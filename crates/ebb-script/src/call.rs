@@ -2,87 +2,77 @@
 
 use std::time::Instant;
 
-use ebb_engine::scripting::{Interruption, Rules};
+use ebb_engine::scripting::{Interruption, Rules, Running};
 use ebb_engine::{Context, Reply, Resolved};
 use ebb_resp::Protocol;
-use mlua::{BorrowedBytes, Function, Lua, MultiValue, Table, Value};
+use mlua::{BorrowedBytes, Lua, MultiValue, Table, Value};
 
-use crate::api::{Answer, Raised, as_number, error_table, misuse};
-use crate::{convert, number};
+use crate::api::{Answer, Raised, as_number, misuse};
+use crate::register::Registered;
+use crate::{number, raw};
 
-/// Where the function is that answers what a script asks: its first argument is a [`Question`].
-pub(crate) const RUNNING: &str = "ebb.running";
+/// The error of a function that needs a script to run, but is called while a library is loaded.
+pub(crate) const NOT_RUNNING: &str =
+    "ERR redis.call/pcall can only be called inside a script invocation";
 
-/// What a script, or the interpreter that runs it, asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Question {
-    Call,
-    TryCall,
-    SetProtocol,
-    CheckAcl,
-    SetReplication,
-    /// Whether it has to stop.
-    Look,
-}
-
-const QUESTIONS: [(Question, &str); 6] = [
-    (Question::Call, "call"),
-    (Question::TryCall, "pcall"),
-    (Question::SetProtocol, "setresp"),
-    (Question::CheckAcl, "acl_check_cmd"),
-    (Question::SetReplication, "set_repl"),
-    (Question::Look, "look"),
-];
-
-/// The stack between two functions has an end: more arguments than this are passed in a table,
-/// and [`IN_TABLE`] is added to the question.
-const ON_STACK_MAX: usize = 1000;
-/// See [`ON_STACK_MAX`].
-const IN_TABLE: usize = 100;
-
-/// Asks what runs. Without a script there is nobody to answer.
-fn ask(lua: &Lua, question: Question, mut args: MultiValue) -> Answer {
-    let Ok(running) = lua.named_registry_value::<Function>(RUNNING) else {
-        return misuse("redis.call/pcall can only be called inside a script invocation");
-    };
-    if args.len() > ON_STACK_MAX {
-        let count = args.len();
-        let table = lua.create_sequence_from(args)?;
-        return running.call((question as usize + IN_TABLE, count, table));
-    }
-    args.push_front(Value::Integer(question as mlua::Integer));
-    running.call(args)
-}
-
-/// Whether the script that runs has to stop.
+/// Whether the script that runs, or the library that is loaded, has to stop.
 pub(crate) fn must_stop(lua: &Lua) -> bool {
-    let answer = ask(lua, Question::Look, MultiValue::new());
-    matches!(answer, Ok(Value::Boolean(true)))
+    raw::with(|invocation| invocation.look()).unwrap_or_else(|| {
+        lua.app_data_mut::<Registered>().is_some_and(|mut library| library.is_late())
+    })
 }
 
 /// Adds the functions that ask what runs to the table of the server's.
 pub(crate) fn add_functions(lua: &Lua, table: &Table) -> mlua::Result<()> {
-    for (question, name) in QUESTIONS {
-        if question != Question::Look {
-            let ask = move |lua: &Lua, args: MultiValue| ask(lua, question, args);
-            table.set(name, lua.create_function(ask)?)?;
-        }
-    }
-    Ok(())
+    raw::add_functions(lua, table)?;
+    add(lua, table, "setresp", |invocation, lua, args| invocation.set_protocol(lua, args))?;
+    add(lua, table, "acl_check_cmd", |invocation, _, args| invocation.check_acl(args))?;
+    add(lua, table, "set_repl", |_, lua, args| set_repl(lua, args))
+}
+
+/// Adds a function that asks what runs. Without a script there is nobody to answer.
+fn add(
+    lua: &Lua,
+    table: &Table,
+    name: &str,
+    answer: fn(&mut Invocation<'_, '_>, &Lua, &[Value]) -> Answer,
+) -> mlua::Result<()> {
+    let ask = move |lua: &Lua, args: MultiValue| {
+        let args = args.into_vec();
+        let not_running = || Err(mlua::Error::external(Raised::Table(NOT_RUNNING.into(), false)));
+        raw::with(|invocation| answer(invocation, lua, &args)).unwrap_or_else(not_running)
+    };
+    table.set(name, lua.create_function(ask)?)
 }
 
 /// A reply buffer keeps at most this much between commands.
-const REPLY_KEEP: usize = 32 * 1024;
+pub(crate) const REPLY_KEEP: usize = 32 * 1024;
 
 /// A script that runs.
 pub(crate) struct Invocation<'c, 'a> {
     pub(crate) ctx: &'c mut Context<'a>,
+    /// The digest of a script, the name of a function.
+    pub(crate) name: &'c str,
+    pub(crate) is_function: bool,
     pub(crate) rules: Rules,
     /// The protocol of its commands' replies.
     pub(crate) protocol: Protocol,
+    /// The last command's.
     pub(crate) reply: Reply,
-    pub(crate) began: Instant,
+    /// Of the last command that did not run or failed.
+    pub(crate) error: Vec<u8>,
+    /// When it began: asked for once it has run for a while, and others are told of it.
+    pub(crate) began: Option<Instant>,
     pub(crate) killed: bool,
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Called {
+    /// There is a reply.
+    Replied,
+    /// There is an error, which was counted.
+    Failed,
 }
 
 /// An argument of a command.
@@ -114,58 +104,24 @@ fn read_args(args: &[Value]) -> Result<Vec<Arg<'_>>, &'static str> {
     args.iter().map(read).collect()
 }
 
-/// Arguments that come in a table, after their number.
-fn unpacked(args: &MultiValue) -> mlua::Result<Vec<Value>> {
-    match (args.front().and_then(Value::as_usize), args.get(1)) {
-        (Some(count), Some(Value::Table(table))) => {
-            (1..=count).map(|at| table.raw_get(at)).collect()
-        }
-        _ => Ok(Vec::new()),
-    }
-}
-
 impl Invocation<'_, '_> {
-    /// Answers a [`Question`].
-    pub(crate) fn answer(&mut self, lua: &Lua, mut args: MultiValue) -> Answer {
-        let number = match args.pop_front() {
-            Some(Value::Integer(number)) => number as usize,
-            _ => return Ok(Value::Nil),
-        };
-        let args = if number < IN_TABLE { args.into_vec() } else { unpacked(&args)? };
-        match QUESTIONS.get(number % IN_TABLE).map(|(question, _)| *question) {
-            Some(Question::Call) => self.call(lua, &args, true),
-            Some(Question::TryCall) => self.call(lua, &args, false),
-            Some(Question::SetProtocol) => self.set_protocol(lua, &args),
-            Some(Question::CheckAcl) => self.check_acl(&args),
-            Some(Question::SetReplication) => set_repl(lua, &args),
-            Some(Question::Look) => Ok(Value::Boolean(self.look())),
-            None => Ok(Value::Nil),
-        }
-    }
-
-    /// Runs a command. With `raise` its error is the script's.
-    fn call(&mut self, lua: &Lua, args: &[Value], raise: bool) -> Answer {
-        let failed = |text: &[u8], counted| {
-            if raise {
-                Err(mlua::Error::external(Raised::Table(text.to_vec(), counted)))
-            } else {
-                error_table(lua, text, counted)
-            }
-        };
-        let args = match read_args(args) {
-            Ok(args) => args,
-            Err(text) => return failed(format!("ERR {text}").as_bytes(), false),
-        };
-        let args: Vec<&[u8]> = args.iter().map(Arg::bytes).collect();
+    /// Runs a command.
+    pub(crate) fn call(&mut self, args: &[&[u8]]) -> Called {
         self.reply.clear(REPLY_KEEP);
         self.reply.set_protocol(self.protocol);
         self.ctx.session.protocol = self.protocol;
-        if let Err(error) = self.ctx.call_from_script(&args, &mut self.rules, &mut self.reply) {
-            return failed(error.text().as_bytes(), true);
+        self.error.clear();
+        let ran = self.ctx.call_from_script(args, &mut self.rules, &mut self.reply);
+        if let Err(error) = ran {
+            self.error.extend_from_slice(error.text().as_bytes());
+            return Called::Failed;
         }
         match self.reply.parts().0 {
-            [b'-', error @ ..] => failed(error.trim_ascii_end(), true),
-            _ => convert::to_lua(lua, &self.reply),
+            [b'-', error @ ..] => {
+                self.error.extend_from_slice(error.trim_ascii_end());
+                Called::Failed
+            }
+            _ => Called::Replied,
         }
     }
 
@@ -199,12 +155,16 @@ impl Invocation<'_, '_> {
 
     /// Looks around: whether the script has to stop. Others are served if it runs for long.
     fn look(&mut self) -> bool {
-        match self.ctx.server.interrupt_script(self.began) {
+        let began = match self.began {
+            Some(began) => began,
+            None => self.show(),
+        };
+        match self.ctx.server.interrupt_script(began) {
             Interruption::None => false,
             Interruption::Long => {
                 self.ctx.attendant.attend();
                 // One of them may have been SCRIPT KILL.
-                self.killed = self.ctx.server.interrupt_script(self.began) == Interruption::Killed;
+                self.killed = self.ctx.server.interrupt_script(began) == Interruption::Killed;
                 self.killed
             }
             Interruption::Killed => {
@@ -212,6 +172,20 @@ impl Invocation<'_, '_> {
                 true
             }
         }
+    }
+
+    /// Lets others know of the script.
+    fn show(&mut self) -> Instant {
+        let began = self.ctx.began();
+        self.ctx.server.note_script(Running {
+            name: self.name.to_owned(),
+            is_function: self.is_function,
+            command: self.ctx.args.iter().map(|arg| arg.to_vec()).collect(),
+            began,
+            wrote: self.rules.wrote,
+        });
+        self.began = Some(began);
+        began
     }
 }
 

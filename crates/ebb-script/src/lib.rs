@@ -7,24 +7,26 @@
 //! locks of the script.
 //!
 //! Absent on purpose: the commands themselves, which are in `ebb-commands`.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod api;
 mod bits;
 mod call;
 mod cjson;
 mod cmsgpack;
-mod convert;
+mod code;
 mod library;
 mod machine;
 mod number;
 mod random;
+#[allow(unsafe_code, reason = "it is the way between Lua and the server")]
+mod raw;
 mod register;
 mod run;
 mod shebang;
 mod structs;
 pub mod testing;
 
-pub use library::{call_function, library_name, load_library};
+pub use library::{call_function, find_function, library_name, load_library};
 pub use machine::{forget_functions, forget_scripts};
-pub use run::{compile, run_script, sha_of};
+pub use run::{Ready, find_digest, find_source, load_script, run_script};

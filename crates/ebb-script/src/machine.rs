@@ -1,16 +1,18 @@
 //! An interpreter: what is made once, and kept from script to script.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use ebb_engine::{Context, Server};
+use ebb_engine::{Context, Reply, Server};
 use mlua::{
-    ChunkMode, Debug, DebugEvent, Function, HookTriggers, Lua, LuaOptions, StdLib, Table, VmState,
+    ChunkMode, Debug, DebugEvent, Function, HookTriggers, Lua, LuaOptions, StdLib, Table, Value,
+    VmState,
 };
 
+use crate::code::{Functions, Scripts};
 use crate::random::Random;
+use crate::raw::Door;
 use crate::{api, call};
 
 /// Instructions between two looks around.
@@ -29,15 +31,23 @@ pub(crate) enum Kind {
 /// An interpreter of one thread.
 pub(crate) struct Machine {
     pub(crate) lua: Lua,
-    pub(crate) run: Function,
+    pub(crate) door: Door,
     pub(crate) load_library: Function,
     pub(crate) random: Rc<RefCell<Random>>,
-    /// Compiled scripts by digest; functions by the number of their library and their name. The
-    /// interpreter keeps them, because a host may hold no more than some thousand values.
+    pub(crate) scripts: RefCell<Scripts>,
+    pub(crate) functions: RefCell<Functions>,
+    /// What the commands of scripts are answered is written here.
+    pub(crate) reply: Cell<Reply>,
+    /// Compiled code by number. The interpreter keeps it, because a host may hold no more than some
+    /// thousand values.
     compiled: Table,
+    free: RefCell<Vec<i32>>,
+    /// What scripts see.
+    visible: Table,
     /// The version of the server's scripts, or libraries, that was seen last.
     version: u64,
-    runs: Cell<u32>,
+    /// Garbage is collected when it holds so many bytes.
+    collect_at: Cell<usize>,
 }
 
 impl Machine {
@@ -50,17 +60,20 @@ impl Machine {
         let sandbox = lua.load(include_str!("sandbox.lua")).set_name(SANDBOX);
         let exports: Table = sandbox.call((host, kind == Kind::Functions))?;
         lua.set_globals(exports.get("globals")?)?;
-        let run = match kind {
-            Kind::Scripts => exports.get("run_script")?,
-            Kind::Functions => exports.get("run_function")?,
-        };
+        let (compiled, visible) = (lua.create_table()?, exports.get("visible")?);
+        let variables = (kind == Kind::Scripts).then_some(&visible);
         let machine = Machine {
-            run,
+            door: Door::new(&lua, &compiled, variables, &exports.get("locate")?)?,
             load_library: exports.get("load_library")?,
             random,
-            compiled: lua.create_table()?,
+            scripts: RefCell::default(),
+            functions: RefCell::default(),
+            reply: Cell::default(),
+            compiled,
+            free: RefCell::default(),
+            visible,
             version,
-            runs: Cell::new(0),
+            collect_at: Cell::new(usize::MAX),
             lua,
         };
         machine.watch()?;
@@ -79,15 +92,30 @@ impl Machine {
         })
     }
 
-    /// Something compiled, by its key.
-    pub(crate) fn find(&self, key: &[u8]) -> Option<Function> {
-        let key = self.lua.create_string(key).ok()?;
-        self.compiled.raw_get(key).ok()
+    /// Keeps something compiled. Answers its place.
+    pub(crate) fn keep(&self, function: &Function) -> mlua::Result<i32> {
+        let slot = match self.free.borrow_mut().pop() {
+            Some(slot) => slot,
+            None => self.compiled.raw_len() as i32 + 1,
+        };
+        self.compiled.raw_set(slot, function)?;
+        Ok(slot)
     }
 
-    /// Keeps something compiled.
-    pub(crate) fn keep(&self, key: &[u8], function: &Function) -> mlua::Result<()> {
-        self.compiled.raw_set(self.lua.create_string(key)?, function)
+    /// Forgets what was compiled.
+    pub(crate) fn forget(&self, slots: &[i32]) -> mlua::Result<()> {
+        for &slot in slots {
+            // Not nil: the length of the table says which places are in use.
+            self.compiled.raw_set(slot, false)?;
+            self.free.borrow_mut().push(slot);
+        }
+        Ok(())
+    }
+
+    /// Takes the variables of a script that has failed away.
+    pub(crate) fn clean_up(&self) -> mlua::Result<()> {
+        self.visible.raw_set("KEYS", Value::Nil)?;
+        self.visible.raw_set("ARGV", Value::Nil)
     }
 
     /// Compiles a source. The error is Lua's text.
@@ -99,17 +127,20 @@ impl Machine {
         })
     }
 
-    /// After a run: shows what the interpreter holds. Garbage is collected by Lua as it grows,
-    /// and a bit more here, as Redis does.
+    /// After a run: shows what the interpreter holds. Garbage is collected by Lua when it is as much
+    /// as all else, and sooner here, a bit at a time.
     pub(crate) fn rest(&self, ctx: &Context<'_>, kind: Kind) {
-        const COLLECT_EVERY: u32 = 50;
-        self.runs.set(self.runs.get() + 1);
-        if self.runs.get() >= COLLECT_EVERY {
-            self.runs.set(0);
+        const STEP_KB: i32 = 64;
+        let grown_at = |bytes: usize| bytes + STEP_KB as usize * 1024;
+        let mut bytes = self.lua.used_memory();
+        if bytes >= self.collect_at.get() {
             // It fails only if a finalizer does, and there is none.
-            let _ = self.lua.gc_step_kbytes(COLLECT_EVERY as i32);
+            let _ = self.lua.gc_step_kbytes(STEP_KB);
+            bytes = self.lua.used_memory();
+            self.collect_at.set(grown_at(bytes));
         }
-        note_bytes(ctx, kind, self.lua.used_memory());
+        self.collect_at.set(self.collect_at.get().min(grown_at(bytes)));
+        note_bytes(ctx, kind, bytes);
     }
 }
 
@@ -143,7 +174,7 @@ fn note_bytes(ctx: &Context<'_>, kind: Kind, bytes: usize) {
 type Place = (usize, Kind);
 
 thread_local! {
-    static MACHINES: RefCell<HashMap<Place, Rc<Machine>>> = RefCell::default();
+    static MACHINES: RefCell<Vec<(Place, Rc<Machine>)>> = RefCell::default();
 }
 
 fn place(server: &'static Server, kind: Kind) -> Place {
@@ -153,22 +184,30 @@ fn place(server: &'static Server, kind: Kind) -> Place {
 /// This thread's interpreter.
 pub(crate) fn machine(ctx: &Context<'_>, kind: Kind) -> mlua::Result<Rc<Machine>> {
     let place = place(ctx.server, kind);
-    let found = MACHINES.with_borrow(|machines| machines.get(&place).cloned());
     let version = match kind {
-        Kind::Scripts => ctx.server.scripting.cache.lock().version,
+        Kind::Scripts => ctx.server.scripting.flushes(),
         Kind::Functions => ctx.server.scripting.libraries.lock().version,
     };
     // Compiled code that others have removed goes with the interpreter that holds it.
-    if let Some(machine) = found.filter(|machine| machine.version == version) {
+    let found = MACHINES.with_borrow(|machines| {
+        let found = machines.iter().find(|(other, _)| *other == place)?;
+        (found.1.version == version).then(|| Rc::clone(&found.1))
+    });
+    if let Some(machine) = found {
         return Ok(machine);
     }
     let machine = Rc::new(Machine::new(kind, version)?);
-    MACHINES.with_borrow_mut(|machines| machines.insert(place, Rc::clone(&machine)));
+    take_out(place);
+    MACHINES.with_borrow_mut(|machines| machines.push((place, Rc::clone(&machine))));
     Ok(machine)
 }
 
+fn take_out(place: Place) {
+    MACHINES.with_borrow_mut(|machines| machines.retain(|(other, _)| *other != place));
+}
+
 fn forget(ctx: &Context<'_>, kind: Kind) {
-    MACHINES.with_borrow_mut(|machines| machines.remove(&place(ctx.server, kind)));
+    take_out(place(ctx.server, kind));
     note_bytes(ctx, kind, 0);
 }
 

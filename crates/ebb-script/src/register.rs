@@ -1,14 +1,36 @@
 //! `redis.register_function`: what a library offers, gathered while it is loaded.
 
+use std::time::{Duration, Instant};
+
 use ebb_engine::scripting::{Function as Offered, ScriptFlags};
 use mlua::{Function, Lua, MultiValue, Table, Value};
 
 use crate::api::{Answer, as_string, misuse};
 use crate::shebang::{self, NAME_RULE};
 
-/// What a library has registered so far.
-#[derive(Default)]
-pub(crate) struct Registered(pub(crate) Vec<(Offered, Function)>);
+/// A library that is loaded: what it has registered so far.
+pub(crate) struct Registered {
+    pub(crate) functions: Vec<(Offered, Function)>,
+    began: Instant,
+    /// Loading it took too long.
+    pub(crate) late: bool,
+}
+
+/// Loading a library may take this long.
+const LOAD_TIME: Duration = Duration::from_millis(500);
+
+impl Registered {
+    /// Nothing yet.
+    pub(crate) fn new() -> Registered {
+        Registered { functions: Vec::new(), began: Instant::now(), late: false }
+    }
+
+    /// Whether loading has taken too long by now.
+    pub(crate) fn is_late(&mut self) -> bool {
+        self.late = self.began.elapsed() > LOAD_TIME;
+        self.late
+    }
+}
 
 /// What `redis.register_function` was given.
 #[derive(Default)]
@@ -115,10 +137,10 @@ fn add(lua: &Lua, form: Form) -> Result<(), &'static str> {
     if !shebang::is_name(&name) {
         return Err(NAME_RULE);
     }
-    if registered.0.iter().any(|(other, _)| other.name.eq_ignore_ascii_case(&name)) {
+    if registered.functions.iter().any(|(other, _)| other.name.eq_ignore_ascii_case(&name)) {
         return Err("Function already exists in the library");
     }
     let offered = Offered { name, description: form.description, flags: form.flags };
-    registered.0.push((offered, callback));
+    registered.functions.push((offered, callback));
     Ok(())
 }

@@ -1,23 +1,25 @@
 //! Runs a script or a function: what must hold before, and what becomes of its result.
 
-use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
-use ebb_engine::scripting::{Rules, Running, Script, ScriptFlags, Sha};
-use ebb_engine::{CommandError, CommandResult, Context, Reply};
+use ebb_engine::scripting::{Rules, Script, ScriptFlags, Sha};
+use ebb_engine::{CommandError, CommandResult, Context};
 use ebb_resp::Protocol;
-use mlua::{Function, MultiValue, Table, Value};
+use mlua::{Table, Value};
 use rand::Rng;
 
-use crate::call::{Invocation, RUNNING};
+use crate::call::{Invocation, REPLY_KEEP};
+use crate::code::Code;
 use crate::machine::{self, Kind, Machine};
 use crate::random::Random;
-use crate::{api, convert, shebang};
+use crate::raw::Outcome;
+use crate::{api, shebang};
 
-/// The digest that names a script.
-pub fn sha_of(source: &[u8]) -> Sha {
-    api::hex(source)
+/// A script or a function that is ready to run in this thread.
+pub struct Ready {
+    pub(crate) machine: Rc<Machine>,
+    pub(crate) code: Rc<Code>,
 }
 
 /// The interpreter could not do what it always can, for want of memory.
@@ -29,76 +31,97 @@ pub(crate) fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-/// Compiles a script and adds it to the server's; with `keep` it stays there until the next
-/// flush.
-pub fn compile(
+/// The script with a source, which is compiled and added to the server's if it is new.
+pub fn find_source(ctx: &Context<'_>, source: &[u8]) -> Result<Ready, CommandError> {
+    let machine = machine::machine(ctx, Kind::Scripts).map_err(broken)?;
+    let known = machine.scripts.borrow().with_source(source).map(|(script, code)| {
+        ctx.server.scripting.note_use(script);
+        Rc::clone(code)
+    });
+    match known {
+        Some(code) => Ok(Ready { machine, code }),
+        None => add(ctx, machine, source, false).map(|(_, ready)| ready),
+    }
+}
+
+/// The script with a digest. `None` if there is none.
+pub fn find_digest(ctx: &Context<'_>, sha: &Sha) -> Result<Option<Ready>, CommandError> {
+    let machine = machine::machine(ctx, Kind::Scripts).map_err(broken)?;
+    let known = machine.scripts.borrow().with_digest(sha).map(|(script, code)| {
+        ctx.server.scripting.note_use(script);
+        Rc::clone(code)
+    });
+    if let Some(code) = known {
+        return Ok(Some(Ready { machine, code }));
+    }
+    let Some(script) = ctx.server.scripting.cache.lock().get(sha) else { return Ok(None) };
+    ctx.server.scripting.note_use(&script);
+    let code = compile(&machine, &script)?;
+    Ok(Some(Ready { machine, code }))
+}
+
+/// Compiles a script and adds it to the server's, where it stays until the next flush. Answers its
+/// digest.
+pub fn load_script(ctx: &Context<'_>, source: &[u8]) -> Result<Sha, CommandError> {
+    let machine = machine::machine(ctx, Kind::Scripts).map_err(broken)?;
+    add(ctx, machine, source, true).map(|(sha, _)| sha)
+}
+
+fn add(
     ctx: &Context<'_>,
+    machine: Rc<Machine>,
     source: &[u8],
-    sha: Sha,
     keep: bool,
-) -> Result<Arc<Script>, CommandError> {
-    let cached = ctx.server.scripting.cache.lock().get(&sha);
+) -> Result<(Sha, Ready), CommandError> {
+    let sha = api::hex(source);
+    let scripting = &ctx.server.scripting;
+    let cached = scripting.cache.lock().get(&sha);
     let script = match cached {
         Some(script) => script,
         None => {
-            let (flags, code) = shebang::script(source)?;
-            let machine = machine::machine(ctx, Kind::Scripts).map_err(broken)?;
-            let function = compiled(&machine, code)?;
-            machine.keep(&sha, &function).map_err(broken)?;
-            Arc::new(Script { sha, source: source.into(), flags })
+            let (flags, _) = shebang::script(source)?;
+            Arc::new(Script::new(sha, source, flags))
         }
     };
-    ctx.server.scripting.cache.lock().add(Arc::clone(&script), keep);
-    Ok(script)
+    let known = machine.scripts.borrow().with_digest(&sha).map(|(_, code)| Rc::clone(code));
+    let code = match known {
+        Some(code) => code,
+        None => compile(&machine, &script)?,
+    };
+    scripting.note_use(&script);
+    scripting.cache.lock().add(script, keep);
+    Ok((sha, Ready { machine, code }))
 }
 
-fn compiled(machine: &Machine, code: &[u8]) -> Result<Function, CommandError> {
-    machine.compile(code, "@user_script").map_err(|text| {
+/// Compiles a script in an interpreter.
+fn compile(machine: &Machine, script: &Arc<Script>) -> Result<Rc<Code>, CommandError> {
+    let (flags, code) = shebang::script(&script.source)?;
+    let function = machine.compile(code, "@user_script").map_err(|text| {
         CommandError::new(format!("ERR Error compiling script (new function): {text}"))
-    })
+    })?;
+    let slot = machine.keep(&function).map_err(broken)?;
+    let name = String::from_utf8_lossy(&script.sha).into();
+    let code = Rc::new(Code { name, flags, slot });
+    let unneeded = machine.scripts.borrow_mut().add(Arc::clone(script), &code);
+    machine.forget(&unneeded).map_err(broken)?;
+    Ok(code)
 }
 
 /// Runs a script for a command whose keys and arguments are these.
 pub fn run_script(
     ctx: &mut Context<'_>,
-    script: &Script,
+    ready: &Ready,
     keys: &[&[u8]],
     args: &[&[u8]],
     read_only: bool,
 ) -> CommandResult {
-    let machine = machine::machine(ctx, Kind::Scripts).map_err(broken)?;
-    let function = match machine.find(&script.sha) {
-        Some(function) => function,
-        None => {
-            let (_, code) = shebang::script(&script.source)?;
-            let function = compiled(&machine, code)?;
-            machine.keep(&script.sha, &function).map_err(broken)?;
-            function
-        }
-    };
-    let name = String::from_utf8_lossy(&script.sha).into_owned();
-    let job =
-        Job { kind: Kind::Scripts, name, function, flags: script.flags, read_only, keys, args };
-    run(ctx, &machine, &job)
-}
-
-/// What is to run.
-pub(crate) struct Job<'j> {
-    pub(crate) kind: Kind,
-    /// The digest of a script, the name of a function.
-    pub(crate) name: String,
-    pub(crate) function: Function,
-    pub(crate) flags: Option<ScriptFlags>,
-    /// The command is one that must not write.
-    pub(crate) read_only: bool,
-    pub(crate) keys: &'j [&'j [u8]],
-    pub(crate) args: &'j [&'j [u8]],
+    run(ctx, ready, Kind::Scripts, keys, args, read_only)
 }
 
 /// What must hold for a script that says what it does.
-fn admit(job: &Job<'_>, over_limit: bool) -> CommandResult {
-    let Some(flags) = job.flags else { return Ok(()) };
-    if !flags.has(ScriptFlags::NO_WRITES) && job.read_only {
+fn admit(flags: Option<ScriptFlags>, read_only: bool, over_limit: bool) -> CommandResult {
+    let Some(flags) = flags else { return Ok(()) };
+    if !flags.has(ScriptFlags::NO_WRITES) && read_only {
         let text = "ERR Can not execute a script with write flag using *_ro command.";
         return Err(CommandError::new(text));
     }
@@ -111,32 +134,39 @@ fn admit(job: &Job<'_>, over_limit: bool) -> CommandResult {
 }
 
 /// Runs a script or a function and answers its result.
-pub(crate) fn run(ctx: &mut Context<'_>, machine: &Machine, job: &Job<'_>) -> CommandResult {
+pub(crate) fn run(
+    ctx: &mut Context<'_>,
+    ready: &Ready,
+    kind: Kind,
+    keys: &[&[u8]],
+    args: &[&[u8]],
+    read_only: bool,
+) -> CommandResult {
+    let Ready { machine, code } = ready;
     let over_limit = ctx.server.is_over_limit();
-    admit(job, over_limit)?;
+    admit(code.flags, read_only, over_limit)?;
     ctx.feed_script_to_monitors();
-    let began = Instant::now();
     let (db, protocol, in_script) = (ctx.session.db, ctx.session.protocol, ctx.session.in_script);
     ctx.session.in_script = true;
-    ctx.server.begin_script(Running {
-        name: job.name.clone(),
-        is_function: job.kind == Kind::Functions,
-        command: ctx.args.iter().map(|arg| arg.to_vec()).collect(),
-        began,
-        wrote: false,
-    });
     *machine.random.borrow_mut() = Random::new(ctx.random.random());
-    let invocation = RefCell::new(Invocation {
-        rules: Rules::new(job.flags, job.read_only, over_limit),
+    let mut invocation = Invocation {
+        rules: Rules::new(code.flags, read_only, over_limit),
         ctx: &mut *ctx,
+        name: &code.name,
+        is_function: kind == Kind::Functions,
         protocol: Protocol::Resp2,
-        reply: Reply::default(),
-        began,
+        reply: machine.reply.take(),
+        error: Vec::new(),
+        began: None,
         killed: false,
-    });
-    let result = execute(machine, job, &invocation);
-    let Invocation { protocol: script_protocol, killed, .. } = invocation.into_inner();
-    ctx.server.end_script();
+    };
+    let outcome = machine.door.run(code.slot, keys, args, &mut invocation);
+    let Invocation { protocol: script_protocol, mut reply, began, killed, .. } = invocation;
+    reply.clear(REPLY_KEEP);
+    machine.reply.set(reply);
+    if began.is_some() {
+        ctx.server.end_script();
+    }
     ctx.session.db = db;
     ctx.session.protocol = protocol;
     ctx.session.in_script = in_script;
@@ -144,48 +174,34 @@ pub(crate) fn run(ctx: &mut Context<'_>, machine: &Machine, job: &Job<'_>) -> Co
         // The hook that fails at every line has done its work.
         machine.watch().map_err(broken)?;
     }
-    let answered = match result {
-        Ok((true, value)) => answer(ctx, &value, script_protocol),
-        Ok((false, error)) => Err(failure(&error, &job.name, killed)),
-        Err(error) => Err(broken(error)),
+    let answered = if outcome.failed {
+        machine.clean_up().map_err(broken)?;
+        outcome.value().map_err(broken).and_then(|error| Err(failure(&error, &code.name, killed)))
+    } else {
+        answer(ctx, &outcome, script_protocol)
     };
-    machine.rest(ctx, job.kind);
+    drop(outcome);
+    machine.rest(ctx, kind);
     answered
 }
 
-fn execute(
-    machine: &Machine,
-    job: &Job<'_>,
-    invocation: &RefCell<Invocation<'_, '_>>,
-) -> mlua::Result<(bool, Value)> {
-    let lua = &machine.lua;
-    let list = |words: &[&[u8]]| -> mlua::Result<Table> {
-        let table = lua.create_table_with_capacity(words.len(), 0)?;
-        for (at, word) in words.iter().enumerate() {
-            table.raw_set(at + 1, lua.create_string(word)?)?;
-        }
-        Ok(table)
-    };
-    let (keys, args) = (list(job.keys)?, list(job.args)?);
-    lua.scope(|scope| {
-        let answer = scope
-            .create_function(|lua, args: MultiValue| invocation.borrow_mut().answer(lua, args))?;
-        lua.set_named_registry_value(RUNNING, answer)?;
-        let result = machine.run.call((&job.function, keys, args));
-        lua.unset_named_registry_value(RUNNING)?;
-        result
-    })
+/// Answers what a script returned. An error that it returned is the command's.
+fn answer(ctx: &mut Context<'_>, outcome: &Outcome<'_>, protocol: Protocol) -> CommandResult {
+    let returned = outcome.write(ctx.reply, protocol);
+    let returned = returned.map_err(|text| CommandError::new(format!("ERR Lua: {text}")))?;
+    let Some((text, counted)) = returned else { return Ok(()) };
+    let text = text.strip_prefix(b"-").unwrap_or(&text);
+    let text = String::from_utf8_lossy(text).into_owned();
+    let error = if counted { CommandError::Counted } else { CommandError::Text };
+    Err(error(text.into()))
 }
 
-/// Answers what a script returned. An error that it returned is the command's.
-fn answer(ctx: &mut Context<'_>, value: &Value, protocol: Protocol) -> CommandResult {
-    if let Some((text, counted)) = convert::as_error(value) {
-        let text = text.strip_prefix(b"-").unwrap_or(&text);
-        let text = String::from_utf8_lossy(text).into_owned();
-        let error = if counted { CommandError::Counted } else { CommandError::Text };
-        return Err(error(text.into()));
+/// A field that is a string, and nothing that could be converted to one.
+pub(crate) fn string_field(table: &Table, name: &str) -> Option<Vec<u8>> {
+    match table.raw_get(name) {
+        Ok(Value::String(text)) => Some(text.as_bytes().to_vec()),
+        _ => None,
     }
-    convert::write(ctx.reply, value, protocol).map_err(broken)
 }
 
 /// The error of a script that failed, with the place where.
@@ -204,12 +220,12 @@ fn failure(error: &Value, name: &str, killed: bool) -> CommandError {
     let text = if killed {
         "ERR Script killed by user with SCRIPT KILL...".to_owned()
     } else {
-        text_of(convert::string_field(table, "err")).unwrap_or_else(|| "ERR unknown error".into())
+        text_of(string_field(table, "err")).unwrap_or_else(|| "ERR unknown error".into())
     };
     let text = text.strip_prefix('-').unwrap_or(&text);
     let counted = matches!(table.raw_get("ignore_error_stats_update"), Ok(Value::Boolean(true)));
     let line: Option<u32> = table.raw_get("line").ok().flatten();
-    let whole = match (text_of(convert::string_field(table, "source")), line) {
+    let whole = match (text_of(string_field(table, "source")), line) {
         (Some(source), Some(line)) => format!("{text} script: {name}, on {source}:{line}."),
         _ => format!("{text} script: {name}"),
     };

@@ -338,22 +338,8 @@ local function locate(err)
   return err
 end
 
-local exports = { globals = globals }
-
--- Runs a script with its keys and arguments as global variables.
-function exports.run_script(f, keys, args)
-  visible.KEYS, visible.ARGV = keys, args
-  local ok, result = xpcall(f, locate)
-  visible.KEYS, visible.ARGV = nil, nil
-  return ok, result
-end
-
--- Runs a function with its keys and arguments as parameters.
-function exports.run_function(f, keys, args)
-  return xpcall(function()
-    return f(keys, args)
-  end, locate)
-end
+-- Scripts get their keys and arguments as variables in `visible`.
+local exports = { globals = globals, visible = visible, locate = locate }
 
 -- Runs a library's code, which registers functions.
 function exports.load_library(f)

@@ -23,6 +23,7 @@ mod membership;
 mod socket;
 mod waiting;
 
+pub(crate) use delivery::Mail;
 pub(crate) use membership::Joined;
 pub(crate) use socket::Socket;
 

@@ -15,6 +15,9 @@ const SLICES_MAX: usize = 64;
 /// to hand to the system one by one.
 const MESSAGE_REFERENCE_MIN: usize = 1024;
 
+/// Messages of so many bytes together are copied, to be sent as one piece.
+const SCRATCH_MAX: usize = 16 * 1024;
+
 #[derive(Debug)]
 enum Chunk {
     Bytes(Vec<u8>),
@@ -115,31 +118,42 @@ impl Output {
         }
     }
 
-    /// Sends messages, as far as the socket takes them; the rest waits. Answers bytes sent.
+    /// Sends messages, as far as the socket takes them; the rest waits. Answers bytes sent. Short
+    /// messages are put together in `scratch`, which is empty before and after.
     pub(crate) fn send_messages(
         &mut self,
         socket: &mut impl Write,
         messages: &[Message],
+        scratch: &mut Vec<u8>,
     ) -> io::Result<usize> {
-        if let [message] = messages
-            && self.is_empty()
-        {
-            // Most often there is just one, and the socket takes it.
-            let sent = match socket.write(message) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(sent) => sent,
-                Err(error) if is_transient(&error) => 0,
-                Err(error) => return Err(error),
-            };
-            if sent == message.len() {
-                return Ok(sent);
+        let total: usize = messages.iter().map(|message| message.len()).sum();
+        let bytes: &[u8] = match messages {
+            _ if !self.is_empty() => &[],
+            [message] => message,
+            _ if total <= SCRATCH_MAX => {
+                messages.iter().for_each(|message| scratch.extend_from_slice(message));
+                scratch
             }
-            self.push_message(message);
-            self.advance(sent);
-            return Ok(sent);
+            _ => &[],
+        };
+        if bytes.is_empty() {
+            messages.iter().for_each(|message| self.push_message(message));
+            return self.flush(socket);
         }
-        messages.iter().for_each(|message| self.push_message(message));
-        self.flush(socket)
+        // Most often the socket takes it all.
+        let result = socket.write(bytes);
+        scratch.clear();
+        let sent = match result {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(sent) => sent,
+            Err(error) if is_transient(&error) => 0,
+            Err(error) => return Err(error),
+        };
+        if sent < total {
+            messages.iter().for_each(|message| self.push_message(message));
+            self.advance(sent);
+        }
+        Ok(sent)
     }
 
     /// Adds a reply from its byte `from` on.
@@ -303,10 +317,12 @@ mod tests {
         for step in [1, 7, 1000, 100_000] {
             let (mut output, mut expected) = (Output::default(), Vec::new());
             let mut slow = Slow { got: Vec::new(), step, calls: 0 };
-            for batch in [vec![&small], vec![&large], vec![&small, &large, &small, &small]] {
+            let (mut scratch, many) = (Vec::new(), vec![&large; 5]);
+            for batch in [vec![&small], vec![&large], vec![&small, &large, &small, &small], many] {
                 let batch: Vec<Message> = batch.into_iter().cloned().collect();
                 expected.extend(batch.concat());
-                output.send_messages(&mut slow, &batch).unwrap();
+                output.send_messages(&mut slow, &batch, &mut scratch).unwrap();
+                assert!(scratch.is_empty());
                 assert_eq!(slow.got.len() + output.len(), expected.len());
             }
             while !output.is_empty() {

@@ -10,7 +10,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use ebb_config::id;
-use ebb_engine::mailbox::Message;
 use ebb_engine::{
     Executor, PauseMode, Peer, Progress, Reply, Request, Server, Session, transaction, unix_ms,
 };
@@ -20,7 +19,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use parking_lot::Mutex;
 use socket2::{SockRef, TcpKeepalive};
 
-use crate::connection::{Connection, Fate, READ_BYTES, Socket, Tools};
+use crate::connection::{Connection, Fate, Mail, READ_BYTES, Socket, Tools};
 use crate::group::{Group, Member};
 use crate::listener::Listener;
 
@@ -33,8 +32,6 @@ const WAKER: Token = Token(usize::MAX);
 const LISTENERS: usize = usize::MAX / 2;
 /// How often a worker looks after idle connections.
 const TICK: Duration = Duration::from_millis(250);
-/// Messages that the room for those on their way keeps between deliveries.
-const MESSAGES_KEPT: usize = 1024;
 /// Connections accepted before others get their turn.
 const ACCEPTS_MAX: usize = 1000;
 
@@ -85,7 +82,7 @@ pub(crate) struct Worker {
     arena: ArenaId,
     connections: Vec<Option<Box<Connection>>>,
     vacant: Vec<usize>,
-    by_id: HashMap<u64, usize>,
+    by_id: HashMap<u64, usize, ahash::RandomState>,
     /// When clients that wait in a command give up: milliseconds since 1970, and the client.
     deadlines: BTreeSet<(i64, u64)>,
     /// Connections that have more to do without another event.
@@ -94,7 +91,7 @@ pub(crate) struct Worker {
     unheeded: Vec<u64>,
     listeners: Vec<Listener>,
     /// Room for messages on their way from a mailbox, empty in between.
-    messages: Vec<Message>,
+    mail: Mail,
     /// The pauses that are over here.
     pauses: u64,
     /// The audit's round that was answered last.
@@ -126,11 +123,12 @@ impl Worker {
             arena: server.workers[number].arena,
             connections: Vec::new(),
             vacant: Vec::new(),
-            by_id: HashMap::new(),
+            // The server numbers clients itself: nobody can choose numbers that collide.
+            by_id: HashMap::with_hasher(ahash::RandomState::with_seeds(0, 0, 0, 0)),
             again: Vec::new(),
             unheeded: Vec::new(),
             listeners: Vec::new(),
-            messages: Vec::new(),
+            mail: Mail::default(),
             pauses: 0,
             audited: 0,
             deadlines: BTreeSet::new(),
@@ -493,27 +491,29 @@ impl Worker {
 
     /// Looks after clients to which others sent something, or whom they want to be closed.
     fn heed(&mut self) {
-        let mut messages = std::mem::take(&mut self.messages);
+        let server = self.server;
+        let mut mail = std::mem::take(&mut self.mail);
         let mut clients = std::mem::take(&mut self.unheeded);
-        clients.extend(self.server.workers[self.number].take_attention());
+        clients.extend(server.workers[self.number].take_attention());
         for client in clients {
             let Some(&at) = self.by_id.get(&client) else { continue };
-            if self.connections[at].is_none() {
+            let Some(connection) = &mut self.connections[at] else {
                 self.unheeded.push(client);
                 continue;
+            };
+            let fate = if connection.session.client.is_killed() {
+                Fate::Close
+            } else {
+                connection.deliver(server, &mut mail)
+            };
+            let waits = connection.session.blocked.is_some();
+            self.settle(at, Some(fate));
+            if waits {
+                self.end_wait(at);
             }
-            let server = self.server;
-            let fate = self.with(at, |connection, _| {
-                if connection.session.client.is_killed() {
-                    return Fate::Close;
-                }
-                connection.deliver(server, &mut messages)
-            });
-            self.settle(at, fate);
-            self.end_wait(at);
         }
-        messages.shrink_to(MESSAGES_KEPT);
-        self.messages = messages;
+        mail.trim();
+        self.mail = mail;
     }
 
     /// Goes on with what was held back, if there was a pause since the last look.

@@ -4,7 +4,7 @@ use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group, KeyFlags, KeySpec,
     Scope,
 };
-use ebb_script::{compile, run_script, sha_of};
+use ebb_script::{find_digest, find_source, run_script};
 
 use super::keys_and_args;
 
@@ -121,14 +121,15 @@ fn evalsha_ro(ctx: &mut Context<'_>) -> CommandResult {
 
 fn run_source(ctx: &mut Context<'_>, read_only: bool) -> CommandResult {
     let (keys, args) = keys_and_args(ctx, CommandError::NotInteger)?;
-    let source = ctx.arg(1);
-    let script = compile(ctx, source, sha_of(source), false)?;
+    let script = find_source(ctx, ctx.arg(1))?;
     run_script(ctx, &script, keys, args, read_only)
 }
 
 fn run_digest(ctx: &mut Context<'_>, read_only: bool) -> CommandResult {
-    let digest: Result<[u8; 40], _> = ctx.arg(1).to_ascii_lowercase().try_into();
-    let script = digest.ok().and_then(|sha| ctx.server.scripting.cache.lock().get(&sha));
+    let script = match <[u8; 40]>::try_from(ctx.arg(1)) {
+        Ok(sha) => find_digest(ctx, &sha.map(|digit| digit.to_ascii_lowercase()))?,
+        Err(_) => None,
+    };
     let Some(script) = script else {
         return Err(CommandError::new("NOSCRIPT No matching script. Please use EVAL."));
     };
@@ -320,5 +321,32 @@ mod tests {
         client.run(&["EVAL", "return {redis.call('get', 'key7'), redis.call('flushall')}", "0"]);
         assert_eq!(client.say("EXEC"), "*1\r\n*2\r\n$1\r\n7\r\n+OK\r\n");
         assert_eq!(client.say("DBSIZE"), ":0\r\n");
+    }
+
+    #[test]
+    fn nothing_of_a_script_that_fails_is_left() {
+        let mut client = Client::new();
+        assert!(eval(&mut client, "error('x')").starts_with("-ERR user_script:1: x script: "));
+        let script = "return {#KEYS, #ARGV, rawget(_G, 'KEYS') == KEYS}";
+        assert_eq!(client.run(&["EVAL", script, "0"]), "*3\r\n:0\r\n:0\r\n:1\r\n");
+        let deep = "local t = {} for i = 1, 900 do t = {t} end return t";
+        assert!(eval(&mut client, deep).ends_with("*1\r\n*0\r\n"));
+        let too_deep = "local t = {} for i = 1, 2000 do t = {t} end return t";
+        assert!(eval(&mut client, too_deep).ends_with("-ERR reached lua stack limit\r\n"));
+    }
+
+    #[test]
+    fn replies_of_all_kinds_are_read() {
+        let mut client = Client::with_config(&[("enable-debug-command", "yes")]);
+        client.say("RPUSH list a b");
+        client.run(&["SET", "big", &"x".repeat(50_000)]);
+        let script = "return {redis.call('lrange', 'list', 0, -1), redis.call('get', 'none'),
+            redis.call('ping'), #redis.call('mget', 'none', 'big', 'list')[2]}";
+        let reply = "*4\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n$-1\r\n+PONG\r\n:50000\r\n";
+        assert_eq!(eval(&mut client, script), reply);
+        let script = "redis.setresp(3) redis.call('hset', 'h', 'f', 1.5)
+            local verbatim = redis.call('info', 'server').verbatim_string
+            return {redis.call('hgetall', 'h').map.f, verbatim.format, verbatim.string:sub(1, 8)}";
+        assert_eq!(eval(&mut client, script), "*3\r\n$3\r\n1.5\r\n$3\r\ntxt\r\n$8\r\n# Server\r\n");
     }
 }

@@ -4,7 +4,7 @@ use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group, KeyFlags, KeySpec,
     Scope,
 };
-use ebb_script::call_function;
+use ebb_script::{call_function, find_function};
 
 use super::keys_and_args;
 
@@ -65,12 +65,9 @@ fn fcall_ro(ctx: &mut Context<'_>) -> CommandResult {
 }
 
 fn call(ctx: &mut Context<'_>, read_only: bool) -> CommandResult {
-    let name = String::from_utf8_lossy(ctx.arg(1));
-    if ctx.server.scripting.libraries.lock().function(&name).is_none() {
-        return Err(CommandError::new("ERR Function not found"));
-    }
+    let function = find_function(ctx, ctx.arg(1))?;
     let (keys, args) = keys_and_args(ctx, CommandError::new("ERR Bad number of keys provided"))?;
-    call_function(ctx, ctx.arg(1), keys, args, read_only)
+    call_function(ctx, &function, keys, args, read_only)
 }
 
 #[cfg(test)]

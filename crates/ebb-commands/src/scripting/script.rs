@@ -2,7 +2,7 @@
 
 use ebb_engine::scripting::KillError;
 use ebb_engine::{Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group};
-use ebb_script::{compile, forget_scripts, sha_of};
+use ebb_script::{forget_scripts, load_script};
 
 use crate::help;
 
@@ -123,7 +123,7 @@ fn flush(ctx: &mut Context<'_>) -> CommandResult {
     if ctx.args.len() > 3 || (ctx.args.len() == 3 && !known()) {
         return Err(CommandError::new("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
     }
-    ctx.server.scripting.cache.lock().flush();
+    ctx.server.scripting.flush_scripts();
     forget_scripts(ctx);
     ctx.reply.ok();
     Ok(())
@@ -151,9 +151,7 @@ pub(super) fn stop(ctx: &mut Context<'_>, function: bool) -> CommandResult {
 }
 
 fn load(ctx: &mut Context<'_>) -> CommandResult {
-    let source = ctx.arg(2);
-    let sha = sha_of(source);
-    compile(ctx, source, sha, true)?;
+    let sha = load_script(ctx, ctx.arg(2))?;
     ctx.reply.bulk(&sha);
     Ok(())
 }
@@ -194,12 +192,12 @@ mod tests {
     fn evaluated_scripts_are_evicted_and_loaded_ones_stay() {
         let mut client = Client::new();
         client.run(&["SCRIPT", "LOAD", "return 'kept'"]);
-        for number in 0..600 {
+        for number in 0..1600 {
             client.run(&["EVAL", &format!("return {number}"), "0"]);
         }
         let info = client.say("INFO everything");
         assert!(info.contains("number_of_cached_scripts:501\r\n"), "{info}");
-        assert!(info.contains("evicted_scripts:100\r\n"), "{info}");
+        assert!(info.contains("evicted_scripts:1100\r\n"), "{info}");
         assert_eq!(client.run(&["EVAL", "return 0", "0"]), ":0\r\n");
     }
 }

@@ -1,7 +1,8 @@
 //! Scripts by the digest of their source, as EVALSHA names them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::ScriptFlags;
 
@@ -10,7 +11,7 @@ pub type Sha = [u8; 40];
 
 /// More scripts than this that nobody asked to keep (SCRIPT LOAD) are forgotten, the one that
 /// was not used for longest first.
-const EVALUATED_MAX: usize = 500;
+pub const EVALUATED_MAX: usize = 500;
 
 /// A script whose source compiles.
 #[derive(Debug)]
@@ -22,46 +23,51 @@ pub struct Script {
     /// What its first line says of it; `None` if that line says nothing, and the rules from
     /// before Redis 7 hold.
     pub flags: Option<ScriptFlags>,
+    /// When it was used, counted in uses of scripts.
+    last_use: AtomicU64,
+    is_forgotten: AtomicBool,
+}
+
+impl Script {
+    /// A script that was never used.
+    pub fn new(sha: Sha, source: &[u8], flags: Option<ScriptFlags>) -> Script {
+        let (last_use, is_forgotten) = Default::default();
+        Script { sha, source: source.into(), flags, last_use, is_forgotten }
+    }
+
+    /// The server has forgotten it: who kept it besides must ask again.
+    pub fn is_forgotten(&self) -> bool {
+        self.is_forgotten.load(Ordering::Acquire)
+    }
+
+    pub(super) fn note_use(&self, number: u64) {
+        self.last_use.store(number, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
 struct Cached {
     script: Arc<Script>,
-    /// When it was used, counted in uses; 0 if it is kept.
-    used: u64,
+    is_kept: bool,
 }
 
 /// All scripts.
 #[derive(Debug, Default)]
 pub struct ScriptCache {
     scripts: HashMap<Sha, Cached>,
-    /// Uses of scripts that are not kept, oldest first. Only a script's last use counts.
-    uses: VecDeque<(u64, Sha)>,
-    clock: u64,
     evaluated: usize,
     bytes: usize,
     /// Scripts forgotten because there were too many.
     pub evicted: u64,
-    /// Counts up when scripts are forgotten.
-    pub version: u64,
 }
 
 /// Bytes of a script beside its source.
 const OVERHEAD: usize = size_of::<Script>() + size_of::<(Sha, Cached)>();
 
 impl ScriptCache {
-    /// A script, which counts as used.
-    pub fn get(&mut self, sha: &Sha) -> Option<Arc<Script>> {
-        self.clock += 1;
-        let clock = self.clock;
-        let cached = self.scripts.get_mut(sha)?;
-        let script = Arc::clone(&cached.script);
-        if cached.used != 0 {
-            cached.used = clock;
-            self.uses.push_back((clock, *sha));
-            self.trim_uses();
-        }
-        Some(script)
+    /// A script.
+    pub fn get(&self, sha: &Sha) -> Option<Arc<Script>> {
+        self.scripts.get(sha).map(|cached| Arc::clone(&cached.script))
     }
 
     /// Whether a script is here.
@@ -71,57 +77,44 @@ impl ScriptCache {
 
     /// Adds a script. One that is not to be kept may be forgotten when there are many.
     pub fn add(&mut self, script: Arc<Script>, keep: bool) {
-        self.clock += 1;
-        let sha = script.sha;
-        let used = if keep { 0 } else { self.clock };
-        if let Some(cached) = self.scripts.get_mut(&sha) {
-            if keep && cached.used != 0 {
-                cached.used = 0;
+        if let Some(cached) = self.scripts.get_mut(&script.sha) {
+            if keep && !cached.is_kept {
+                cached.is_kept = true;
                 self.evaluated -= 1;
             }
             return;
         }
-        self.bytes += script.source.len() + OVERHEAD;
-        self.scripts.insert(sha, Cached { script, used });
         if !keep {
-            self.evaluated += 1;
-            self.uses.push_back((used, sha));
-            while self.evaluated > EVALUATED_MAX {
+            if self.evaluated >= EVALUATED_MAX {
                 self.forget_oldest();
             }
+            self.evaluated += 1;
         }
+        // It may have been forgotten between its last use and now.
+        script.is_forgotten.store(false, Ordering::Release);
+        self.bytes += script.source.len() + OVERHEAD;
+        self.scripts.insert(script.sha, Cached { script, is_kept: keep });
     }
 
-    fn is_last_use(&self, (used, sha): &(u64, Sha)) -> bool {
-        self.scripts.get(sha).is_some_and(|cached| cached.used == *used)
-    }
-
+    /// There are some hundred to look at, which takes less than compiling the new one.
     fn forget_oldest(&mut self) {
-        while let Some(oldest) = self.uses.pop_front() {
-            if self.is_last_use(&oldest)
-                && let Some(cached) = self.scripts.remove(&oldest.1)
-            {
-                self.bytes -= cached.script.source.len() + OVERHEAD;
-                self.evaluated -= 1;
-                self.evicted += 1;
-                self.version += 1;
-                return;
-            }
-        }
-    }
-
-    /// Keeps the list of uses within some times the number of scripts.
-    fn trim_uses(&mut self) {
-        if self.uses.len() > EVALUATED_MAX * 4 {
-            let uses = std::mem::take(&mut self.uses);
-            self.uses = uses.into_iter().filter(|used| self.is_last_use(used)).collect();
+        let evaluated = self.scripts.values().filter(|cached| !cached.is_kept);
+        let oldest = evaluated.min_by_key(|cached| cached.script.last_use.load(Ordering::Relaxed));
+        let Some(sha) = oldest.map(|cached| cached.script.sha) else { return };
+        if let Some(Cached { script, .. }) = self.scripts.remove(&sha) {
+            script.is_forgotten.store(true, Ordering::Release);
+            self.bytes -= script.source.len() + OVERHEAD;
+            self.evaluated -= 1;
+            self.evicted += 1;
         }
     }
 
     /// Forgets all scripts.
-    pub fn flush(&mut self) {
-        let (version, evicted, clock) = (self.version + 1, self.evicted, self.clock);
-        *self = ScriptCache { version, evicted, clock, ..ScriptCache::default() };
+    pub(super) fn flush(&mut self) {
+        for cached in self.scripts.values() {
+            cached.script.is_forgotten.store(true, Ordering::Release);
+        }
+        *self = ScriptCache { evicted: self.evicted, ..ScriptCache::default() };
     }
 
     /// Number of scripts.
@@ -136,7 +129,7 @@ impl ScriptCache {
 
     /// Bytes of the sources and of what holds them.
     pub fn bytes(&self) -> usize {
-        self.bytes + self.uses.capacity() * size_of::<(u64, Sha)>()
+        self.bytes
     }
 }
 
@@ -147,7 +140,7 @@ mod tests {
     fn script(number: usize) -> Arc<Script> {
         let mut sha = [b'0'; 40];
         sha[..8].copy_from_slice(format!("{number:08}").as_bytes());
-        Arc::new(Script { sha, source: Box::new(*b"return 1"), flags: None })
+        Arc::new(Script::new(sha, b"return 1", None))
     }
 
     #[test]
@@ -155,20 +148,27 @@ mod tests {
         let mut cache = ScriptCache::default();
         cache.add(script(0), true);
         for number in 1..=EVALUATED_MAX {
-            cache.add(script(number), false);
+            let script = script(number);
+            script.note_use(number as u64);
+            cache.add(script, false);
         }
         assert_eq!((cache.len(), cache.evicted), (EVALUATED_MAX + 1, 0));
-        for _ in 0..EVALUATED_MAX * 5 {
-            assert!(cache.get(&script(1).sha).is_some());
-        }
-        cache.add(script(1000), false);
+        let (first, second) = (cache.get(&script(1).sha), cache.get(&script(2).sha));
+        let (first, second) = (first.unwrap(), second.unwrap());
+        first.note_use(EVALUATED_MAX as u64 + 1);
+        let newest = script(1000);
+        newest.note_use(EVALUATED_MAX as u64 + 2);
+        cache.add(newest, false);
+        assert!(second.is_forgotten() && !first.is_forgotten());
         assert!(cache.contains(&script(0).sha) && cache.contains(&script(1).sha));
         assert!(!cache.contains(&script(2).sha));
         assert_eq!((cache.len(), cache.evicted), (EVALUATED_MAX + 1, 1));
         // Once it is loaded, a script that was evaluated stays too.
         cache.add(script(3), true);
         for number in 2000..2000 + EVALUATED_MAX {
-            cache.add(script(number), false);
+            let script = script(number);
+            script.note_use(number as u64);
+            cache.add(script, false);
         }
         assert!(cache.contains(&script(3).sha) && !cache.contains(&script(1).sha));
         let bytes = cache.bytes();

@@ -38,6 +38,8 @@ pub struct Libraries {
     next_number: u64,
     /// Counts up when libraries are removed.
     pub version: u64,
+    /// Counts up when libraries are added or removed.
+    pub changes: u64,
 }
 
 impl Libraries {
@@ -79,6 +81,7 @@ impl Libraries {
             self.owners.insert(function.name.to_ascii_lowercase(), Arc::clone(&library));
         }
         self.by_name.insert(library.name.clone(), library);
+        self.changes += 1;
         Ok(())
     }
 
@@ -89,6 +92,7 @@ impl Libraries {
             self.owners.remove(&function.name.to_ascii_lowercase());
         });
         self.version += 1;
+        self.changes += 1;
         true
     }
 
@@ -97,6 +101,7 @@ impl Libraries {
         self.by_name.clear();
         self.owners.clear();
         self.version += 1;
+        self.changes += 1;
     }
 
     /// A function and its library.

@@ -6,14 +6,14 @@ mod libraries;
 mod nested;
 mod running;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
 use crate::server::Server;
 use crate::spec::bits;
 
-pub use cache::{Script, ScriptCache, Sha};
+pub use cache::{EVALUATED_MAX, Script, ScriptCache, Sha};
 pub use libraries::{Function, Libraries, Library};
 pub use nested::Rules;
 pub use running::{Interruption, KillError, Running};
@@ -65,6 +65,10 @@ pub struct Scripting {
     pub allow_all: AtomicBool,
     /// By worker.
     pub vm_bytes: Box<[VmBytes]>,
+    /// Uses of scripts so far.
+    uses: AtomicU64,
+    /// Counts up when all scripts are forgotten.
+    flushes: AtomicU64,
     running: running::Slot,
 }
 
@@ -75,8 +79,26 @@ impl Scripting {
             libraries: Mutex::default(),
             allow_all: AtomicBool::new(false),
             vm_bytes: (0..workers).map(|_| VmBytes::default()).collect(),
+            uses: AtomicU64::new(0),
+            flushes: AtomicU64::new(0),
             running: running::Slot::default(),
         }
+    }
+
+    /// A script is about to run: it will be forgotten after those that ran before.
+    pub fn note_use(&self, script: &Script) {
+        script.note_use(self.uses.fetch_add(1, Ordering::Relaxed) + 1);
+    }
+
+    /// Forgets all scripts.
+    pub fn flush_scripts(&self) {
+        self.cache.lock().flush();
+        self.flushes.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often all scripts were forgotten.
+    pub fn flushes(&self) -> u64 {
+        self.flushes.load(Ordering::Acquire)
     }
 
     /// Bytes of all interpreters: those of scripts, and those of functions.

@@ -1,6 +1,7 @@
 //! Commands that a script calls: they run under the script's locks, one after the other.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::ScriptFlags;
 use crate::acl;
@@ -45,6 +46,11 @@ impl Context<'_> {
         monitor::feed_script(self.server, self.session, self.args);
     }
 
+    /// When the command that runs began.
+    pub fn began(&self) -> Instant {
+        self.recorder.began()
+    }
+
     /// Runs a command for a script. The reply is the command's, which may be an error; an
     /// error that is returned says why the command did not run. Both are counted.
     pub fn call_from_script(
@@ -69,7 +75,7 @@ impl Context<'_> {
             rules.wrote = true;
             self.server.scripting.note_write();
         }
-        self.hold_more(command, args);
+        let hashed = self.hold_more(command, args);
         let before = self.journal.quota.reservations();
         if self.server.partitions.has_limits() && !rules.allow_oom {
             let Context { server, journal, locks, session, .. } = &mut *self;
@@ -81,8 +87,7 @@ impl Context<'_> {
             }
         }
         let outer = self.recorder.enter_inner();
-        let call =
-            Call { command, args, shared_args: &[], hashed: None, bytes: 0, now_ms: self.now_ms };
+        let call = Call { command, args, shared_args: &[], hashed, bytes: 0, now_ms: self.now_ms };
         call::run(
             self.server,
             call,
@@ -129,19 +134,29 @@ impl Context<'_> {
         Ok(command)
     }
 
-    /// Adds the shards of a command to those that the script holds.
-    fn hold_more(&mut self, command: &'static Command, args: &[&[u8]]) {
+    /// Adds the shards of a command to those that the script holds. Answers the position and hash
+    /// of its key, if it has one and no more.
+    fn hold_more(&mut self, command: &'static Command, args: &[&[u8]]) -> Option<(usize, u64)> {
+        let (locks, keyspace) = (&mut *self.locks, &self.server.keyspace);
         match command.spec.scope {
-            Scope::All => self.locks.grow_all(),
+            Scope::All => locks.grow_all(),
             // It takes them itself.
             Scope::Walk | Scope::Growing => {}
             Scope::Keys => {
-                let (locks, keyspace) = (&mut *self.locks, &self.server.keyspace);
-                // Arguments that name no keys are the command's to refuse; it touches none then.
-                let _ = command.spec.each_key(args, |at, _| {
-                    locks.grow(keyspace.shard_of(keyspace.hasher().hash(args[at])));
-                });
+                if let Some(at) = command.single_key.filter(|&at| at < args.len()) {
+                    let hash = keyspace.hasher().hash(args[at]);
+                    locks.grow(keyspace.shard_of(hash));
+                    return Some((at, hash));
+                }
+                // A lone shard is held already.
+                if keyspace.shards() > 1 {
+                    // Arguments that name no keys are the command's to refuse; it touches none then.
+                    let _ = command.spec.each_key(args, |at, _| {
+                        locks.grow(keyspace.shard_of(keyspace.hasher().hash(args[at])));
+                    });
+                }
             }
         }
+        None
     }
 }

@@ -1,5 +1,6 @@
 //! The script that runs: there is never more than one, because it holds the gate or the only
-//! shard. Others see how long it has run, and ask it to stop.
+//! shard. Others see how long it has run, and ask it to stop. Most scripts end before anybody could
+//! ask: one is noted here only when it looks around for the first time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -59,7 +60,7 @@ impl Scripting {
         self.running.running.lock().clone()
     }
 
-    /// The script that runs is about to change data.
+    /// The script that runs is about to change data: said of it if it was noted before.
     pub fn note_write(&self) {
         if let Some(running) = &mut *self.running.running.lock() {
             running.wrote = true;
@@ -78,13 +79,14 @@ impl Scripting {
 }
 
 impl Server {
-    /// A script begins.
-    pub fn begin_script(&self, running: Running) {
+    /// A script runs for so long that others may ask for it.
+    pub fn note_script(&self, running: Running) {
+        let mut slot = self.scripting.running.running.lock();
         self.scripting.running.killed.store(false, Ordering::Relaxed);
-        *self.scripting.running.running.lock() = Some(running);
+        *slot = Some(running);
     }
 
-    /// It has ended.
+    /// A script that was noted has ended.
     pub fn end_script(&self) {
         *self.scripting.running.running.lock() = None;
         if self.keyspace.gate.is_busy() {

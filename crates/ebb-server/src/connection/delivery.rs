@@ -10,26 +10,41 @@ use ebb_engine::mailbox::Message;
 
 use super::{Connection, Fate};
 
+/// Messages on their way from a mailbox to a socket. There are none between deliveries.
+#[derive(Debug, Default)]
+pub(crate) struct Mail {
+    pub(crate) messages: Vec<Message>,
+    /// Where short ones are put together.
+    scratch: Vec<u8>,
+}
+
+impl Mail {
+    /// Messages that the room for them keeps.
+    const KEPT: usize = 1024;
+
+    /// Gives back room that is seldom needed.
+    pub(crate) fn trim(&mut self) {
+        self.messages.shrink_to(Self::KEPT);
+    }
+}
+
 impl Connection {
-    /// Sends what others left. `messages` is empty before and after.
-    pub(crate) fn deliver(&mut self, server: &'static Server, messages: &mut Vec<Message>) -> Fate {
-        if self.session.client.take_mail(messages) {
-            messages.clear();
+    /// Sends what others left.
+    pub(crate) fn deliver(&mut self, server: &'static Server, mail: &mut Mail) -> Fate {
+        if self.session.client.take_mail(&mut mail.messages) {
+            mail.messages.clear();
             return self.close_over_limit(server);
         }
-        if messages.is_empty() {
+        if mail.messages.is_empty() {
             return Fate::Wait;
         }
-        self.send_messages(server, messages)
+        self.send_mail(server, mail)
     }
 
-    /// Sends messages. `messages` is empty afterwards.
-    pub(crate) fn send_messages(
-        &mut self,
-        server: &'static Server,
-        messages: &mut Vec<Message>,
-    ) -> Fate {
-        let result = self.output.send_messages(&mut self.socket, messages);
+    /// Sends messages.
+    pub(crate) fn send_mail(&mut self, server: &'static Server, mail: &mut Mail) -> Fate {
+        let Mail { messages, scratch } = mail;
+        let result = self.output.send_messages(&mut self.socket, messages, scratch);
         messages.clear();
         self.after_send(server, result)
     }

@@ -23,16 +23,16 @@ impl Worker {
             self.deadlines.pop_first();
             let Some(&at) = self.by_id.get(&client) else { continue };
             let server = self.server;
-            let mut messages = std::mem::take(&mut self.messages);
+            let mut mail = std::mem::take(&mut self.mail);
             let fate = self.with(at, |connection, _| {
                 let blocked = connection.session.blocked.as_ref();
                 // It may wait in another command by now.
                 let due = blocked.filter(|blocked| blocked.deadline_ms == Some(deadline_ms));
                 let message = due.and_then(|blocked| blocked.time_out())?;
-                messages.push(message);
-                Some(connection.send_messages(server, &mut messages))
+                mail.messages.push(message);
+                Some(connection.send_mail(server, &mut mail))
             });
-            self.messages = messages;
+            self.mail = mail;
             if let Some(Some(fate)) = fate {
                 self.settle(at, Some(fate));
                 self.end_wait(at);
