@@ -279,8 +279,9 @@ fn sort(
 fn run(ctx: &mut Context<'_>, may_store: bool) -> CommandResult {
     let mut options = parse(ctx, may_store)?;
     let (mut all, kind) = elements(ctx, options.unsorted && options.descending)?;
-    if options.unsorted && kind == Type::Set && options.store.is_some() {
-        // What is stored must not depend on the order of a hash table.
+    let must_repeat = options.store.is_some() || ctx.session.in_script;
+    if options.unsorted && kind == Type::Set && must_repeat {
+        // What is stored, or what a script sees, must not depend on the order of a hash table.
         (options.unsorted, options.alpha, options.by) = (false, true, None);
     }
     if !options.unsorted {
@@ -330,8 +331,13 @@ fn store(ctx: &mut Context<'_>, at: usize, output: &[Option<Vec<u8>>]) -> Comman
     }
     let (form, bytes, grown) = list.into_slot().into_parts();
     let entry = Entry::build_collection(arenas.data, key.bytes(), None, form, &bytes, grown)?;
+    let was_there = ctx.peek(&key).is_some();
     ctx.insert(ctx.session.db, &key, entry)?;
-    ctx.changed_many(&key, Event::list("sortstore"), output.len() as u64);
+    let (event, changes) = (Event::list("sortstore"), output.len() as u64);
+    match was_there {
+        true => ctx.replaced(&key, event, changes),
+        false => ctx.changed_many(&key, event, changes),
+    }
     ctx.reply.count(output.len());
     Ok(())
 }

@@ -160,6 +160,19 @@ const SUBCOMMANDS: &[Subcommand] = &[
         run: inspect::object,
     },
     Subcommand {
+        name: "PAUSE-CRON",
+        syntax: "<0|1>",
+        summary: "Whether expiry, measuring and what else is due now and then waits.",
+        min: 1,
+        max: 1,
+        run: |ctx| {
+            let on = ctx.int(2)? != 0;
+            ctx.server.cron_paused.store(on, std::sync::atomic::Ordering::Relaxed);
+            ctx.reply.ok();
+            Ok(())
+        },
+    },
+    Subcommand {
         name: "POPULATE",
         syntax: "<count> [<prefix> [<size>]]",
         summary: "Makes keys <prefix>:<number>; those that exist stay.",
