@@ -160,6 +160,11 @@ pub fn unblock(server: &Server, client: &Arc<Client>, how: Unblock) -> bool {
         Unblock::Timeout => (blocked.on_timeout)(reply),
         Unblock::Error => reply.error("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
     });
+    if how == Unblock::Error {
+        server.errors.add("UNBLOCKED");
+        server.counters.error_replies.fetch_add(1, Ordering::Relaxed);
+        server.workers[client.worker].totals.add_failure(blocked.command.number);
+    }
     let mut post = Post::default();
     post.leave(server, client, &message);
     post.send(server, None);

@@ -245,7 +245,7 @@ impl Connection {
             return Ok(self.after_read(tools.server, Fate::Wait, len, asked));
         }
         self.finish_filling();
-        Ok(Fate::Again)
+        Ok(self.after_read(tools.server, Fate::Again, len, asked))
     }
 
     /// Whether what it holds of unfinished requests exceeds `client-query-buffer-limit`.
