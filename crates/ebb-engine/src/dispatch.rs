@@ -233,7 +233,7 @@ impl Run<'_, '_> {
         if mode == PauseMode::Off {
             return false;
         }
-        let Resolved::Command(command) = prepared.resolved else { return mode == PauseMode::All };
+        let Resolved::Command(command) = prepared.resolved else { return false };
         pause::holds_back(self.server(), mode, self.session, command, self.args)
     }
 

@@ -6,7 +6,7 @@ use crate::session::Session;
 use crate::spec::{Flags, Group};
 use crate::table::Command;
 
-/// Whether a request must wait for the end of a pause.
+/// Whether a request must wait for the end of a pause. What is refused does not.
 pub(crate) fn holds_back(
     server: &Server,
     mode: PauseMode,
@@ -14,6 +14,9 @@ pub(crate) fn holds_back(
     command: &Command,
     args: &[&[u8]],
 ) -> bool {
+    if !command.spec.arity_allows(args.len()) {
+        return false; // It is refused, which changes nothing.
+    }
     if mode == PauseMode::All {
         return !matches!(command.name, "client|unpause" | "client|pause" | "shutdown");
     }

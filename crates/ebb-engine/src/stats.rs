@@ -104,14 +104,6 @@ impl WorkerTotals {
             totals[sample.command as usize].add(sample, track_latency);
         }
     }
-
-    /// A command that was counted when it began to wait has ended with an error.
-    pub fn add_failure(&self, command: usize) {
-        // After CONFIG RESETSTAT nothing is known of it.
-        if let Some(total) = self.0.lock().get_mut(command) {
-            total.failed += 1;
-        }
-    }
 }
 
 /// Totals of all commands over all workers, by command number.

@@ -377,6 +377,32 @@ mod tests {
     }
 
     #[test]
+    fn a_value_in_the_place_of_another_serves_nobody() {
+        let mut client = Client::new();
+        let mut waiting = client.another();
+        client.say("RPUSH l 2 1");
+        client.say("SET taken x");
+        assert!(waiting.say("BLPOP taken 0").starts_with("-WRONGTYPE"));
+        client.say("DEL taken");
+        assert_eq!(waiting.say("BLPOP taken fresh 0"), "");
+        client.say("MULTI");
+        client.say("SET taken x");
+        client.say("SORT l STORE taken");
+        client.say("EXEC");
+        assert_eq!(waiting.mail(), "");
+        client.say("SORT l STORE fresh");
+        assert_eq!(waiting.mail(), array(&["fresh", "1"]));
+    }
+
+    #[test]
+    fn scripts_see_sets_in_order() {
+        let mut client = Client::new();
+        client.say("SADD s c aa b a");
+        let script = "return redis.call('sort', KEYS[1], 'by', 'nosort')";
+        assert_eq!(client.run(&["EVAL", script, "1", "s"]), array(&["a", "aa", "b", "c"]));
+    }
+
+    #[test]
     fn other_keys_take_part() {
         let mut client = Client::new();
         client.say("RPUSH l 1 2 3");

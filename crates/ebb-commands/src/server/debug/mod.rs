@@ -342,6 +342,20 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_due_is_still_described() {
+        let mut client = client();
+        assert_eq!(client.say("DEBUG SET-ACTIVE-EXPIRE 0"), "+OK\r\n");
+        client.say("SET k v");
+        client.say("PEXPIREAT k 1");
+        client.say("SET k v PX 1");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert!(client.say("DEBUG OBJECT k").contains("encoding:embstr"));
+        assert_eq!(client.say("EXISTS k"), ":0\r\n");
+        assert!(client.say("DEBUG OBJECT k").starts_with("-ERR no such key"));
+        assert_eq!(client.say("DEBUG PAUSE-CRON 1"), "+OK\r\n");
+    }
+
+    #[test]
     fn keys_are_made() {
         let mut client = client();
         assert_eq!(client.say("DEBUG POPULATE 100 k 8"), "+OK\r\n");
