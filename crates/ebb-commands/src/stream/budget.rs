@@ -18,20 +18,16 @@ impl Budget {
     pub(super) const UNLIMITED: Budget =
         Budget { entries: usize::MAX, bytes: None, is_untouched: true };
 
-    /// Reads the number behind MAXCOUNT.
-    pub(super) fn limit_entries(
-        &mut self,
-        ctx: &Context<'_>,
-        at: usize,
-    ) -> Result<(), CommandError> {
-        self.entries = positive(ctx, at, "MAXCOUNT")?;
-        Ok(())
-    }
-
-    /// Reads the number of bytes behind MAXSIZE.
-    pub(super) fn limit_bytes(&mut self, ctx: &Context<'_>, at: usize) -> Result<(), CommandError> {
-        self.bytes = Some(positive(ctx, at, "MAXSIZE")?);
-        Ok(())
+    /// Reads MAXCOUNT or MAXSIZE with its number; answers whether one of them is there.
+    pub(super) fn parse(&mut self, ctx: &Context<'_>, at: usize) -> Result<bool, CommandError> {
+        if ctx.is_word(at, "MAXCOUNT") {
+            self.entries = positive(ctx, at + 1, "MAXCOUNT")?;
+        } else if ctx.is_word(at, "MAXSIZE") {
+            self.bytes = Some(positive(ctx, at + 1, "MAXSIZE")?);
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     /// Refuses to answer fewer entries of all streams than of each.

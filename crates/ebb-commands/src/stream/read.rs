@@ -130,11 +130,7 @@ fn parse<'a>(ctx: &Context<'a>, grouped: bool) -> Result<Options<'a>, CommandErr
             let count = ctx.int(at + 1)?;
             options.count = if count > 0 { count as usize } else { usize::MAX };
             at += 1;
-        } else if ctx.is_word(at, "MAXCOUNT") && more > 0 {
-            options.budget.limit_entries(ctx, at + 1)?;
-            at += 1;
-        } else if ctx.is_word(at, "MAXSIZE") && more > 0 {
-            options.budget.limit_bytes(ctx, at + 1)?;
+        } else if more > 0 && options.budget.parse(ctx, at)? {
             at += 1;
         } else if ctx.is_word(at, "STREAMS") && more > 0 {
             options.first = at + 1;
