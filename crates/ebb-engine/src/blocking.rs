@@ -31,6 +31,7 @@ use crate::reply::Reply;
 use crate::scripting::Attendant;
 use crate::server::Server;
 use crate::session::Session;
+use crate::stats::{Outcome, Sample};
 use crate::table::Command;
 
 /// Between two attempts to get locks that a long script holds.
@@ -160,6 +161,15 @@ pub fn unblock(server: &Server, client: &Arc<Client>, how: Unblock) -> bool {
         Unblock::Timeout => (blocked.on_timeout)(reply),
         Unblock::Error => reply.error("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
     });
+    if how == Unblock::Error {
+        server.errors.add("UNBLOCKED");
+        server.counters.error_replies.fetch_add(1, Ordering::Relaxed);
+        // It was not counted when it began to wait.
+        let (command, outcome) = (blocked.command.number as u32, Outcome::Failed);
+        let sample = Sample { command, outcome, count: 1, nanos: 0 };
+        let commands = server.commands.all().len();
+        server.workers[client.worker].totals.add(&[sample], commands, false);
+    }
     let mut post = Post::default();
     post.leave(server, client, &message);
     post.send(server, None);

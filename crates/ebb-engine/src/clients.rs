@@ -66,6 +66,10 @@ pub struct ClientFigures {
     pub patterns: AtomicUsize,
     /// Shard channels.
     pub shard_channels: AtomicUsize,
+    /// Prefixes of CLIENT TRACKING.
+    pub prefixes: AtomicUsize,
+    /// What it took when it was weighed last, for `maxmemory-clients`.
+    pub(crate) weighed: AtomicUsize,
 }
 
 /// Names that a client gave itself.

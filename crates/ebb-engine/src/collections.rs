@@ -258,6 +258,14 @@ impl<'a> Context<'a> {
         self.changed_too(self.session.db, key, event);
     }
 
+    /// The same for a value that took the place of another. As in Redis that serves nobody who
+    /// waits: only a key that appears does.
+    pub fn replaced(&mut self, key: &Key<'_>, event: Event, changes: u64) {
+        let ready = self.journal.ready.len();
+        self.changed_many(key, event, changes);
+        self.journal.ready.truncate(ready);
+    }
+
     /// Tells of the end of a key whose collection has become empty, if it has.
     pub fn gone_if(&mut self, key: &Key<'_>, gone: bool) {
         if gone {

@@ -247,6 +247,13 @@ impl<'a> Context<'a> {
         self.find(self.session.db, key, Access::Peek)
     }
 
+    /// The key's entry as it lies there, due or not, for DEBUG OBJECT.
+    pub fn uncover(&mut self, key: &Key<'_>) -> Option<EntryRef<'_>> {
+        let db = self.locks.shard_of(key).db(self.session.db);
+        let found = db.find(key)?;
+        Some(db.at(found))
+    }
+
     /// The key's entry in some database, for COPY and MOVE; clock and counters stay.
     pub fn peek_in(&mut self, db: usize, key: &Key<'_>) -> Option<EntryRef<'_>> {
         self.find(db, key, Access::Peek)

@@ -21,6 +21,7 @@ use crate::locks::{Busy, Locks};
 use crate::mailbox;
 use crate::monitor;
 use crate::partitions::limits;
+use crate::pause;
 use crate::pubsub;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
@@ -227,21 +228,8 @@ impl Run<'_, '_> {
         if mode == PauseMode::Off {
             return false;
         }
-        let Resolved::Command(command) = prepared.resolved else { return mode == PauseMode::All };
-        let flags = command.spec.flags;
-        let is_pause = command.name == "client|unpause" || command.name == "client|pause";
-        let writes = |flags: Flags| flags.has(Flags::WRITE) || flags.has(Flags::MAY_REPLICATE);
-        let queued_writes = || {
-            let queue = self.session.transaction.iter().flat_map(|transaction| &transaction.queue);
-            command.name == "exec" && queue.into_iter().any(|q| writes(q.command.spec.flags))
-        };
-        match mode {
-            PauseMode::All => !is_pause && command.name != "shutdown",
-            _ => {
-                let queues = self.session.transaction.is_some() && command.name != "exec";
-                (writes(flags) && !queues) || queued_writes()
-            }
-        }
+        let Resolved::Command(command) = prepared.resolved else { return false };
+        pause::holds_back(self.server(), mode, self.session, command, self.args)
     }
 
     fn request(&mut self, prepared: &Prepared, reply: &mut Reply) {

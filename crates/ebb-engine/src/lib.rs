@@ -35,6 +35,7 @@ pub mod mailbox;
 pub mod monitor;
 pub mod notify;
 pub mod partitions;
+mod pause;
 pub mod pubsub;
 mod rejection;
 pub mod reply;

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use rand::Rng;
 
 use crate::acl::{Acl, Surroundings};
+use crate::client_eviction::ClientLimit;
 use crate::clients::{Client, Clients};
 use crate::eviction::Eviction;
 use crate::latency::LatencyMonitor;
@@ -233,6 +234,9 @@ pub struct Server {
     pub tracking: Tracking,
     /// How much output may wait for a client.
     pub output_limits: OutputLimits,
+    pub(crate) client_limit: ClientLimit,
+    /// Whether what is due now and then waits (DEBUG).
+    pub cron_paused: AtomicBool,
     monitors: AtomicUsize,
     /// Pauses that began.
     pauses: AtomicU64,
@@ -308,6 +312,8 @@ impl Server {
             followers: Followers::default(),
             tracking: Tracking::default(),
             output_limits: OutputLimits::default(),
+            client_limit: ClientLimit::default(),
+            cron_paused: AtomicBool::new(false),
             monitors: AtomicUsize::new(0),
             pauses: AtomicU64::new(0),
             pause_until_ms: AtomicI64::new(0),
@@ -352,6 +358,7 @@ impl Server {
                 // A limit holds from the next command on.
                 self.measure_base();
                 self.eviction.refresh();
+                self.evict_clients();
             }
             "notify-keyspace-events" => self.followers.refresh(&self.config),
             _ => {}
@@ -441,6 +448,16 @@ impl Server {
         self.pause_until_ms.load(Ordering::Relaxed)
     }
 
+    /// Notes that the process is to stop soon, which may still be taken back.
+    pub fn schedule_shutdown(&self, request: ShutdownRequest) {
+        *self.shutdown.lock() = Some(request);
+    }
+
+    /// Whether it is to stop soon.
+    pub fn is_shutdown_scheduled(&self) -> bool {
+        self.shutdown.lock().is_some()
+    }
+
     /// Asks the process to stop.
     pub fn request_shutdown(&self, request: ShutdownRequest) {
         *self.shutdown.lock() = Some(request);
@@ -448,10 +465,9 @@ impl Server {
         self.wake_all();
     }
 
-    /// Takes back a request to stop; answers whether there was one.
+    /// Takes back what was scheduled, as long as the end has not begun; answers whether it did.
     pub fn abort_shutdown(&self) -> bool {
-        self.stopping.store(false, Ordering::Release);
-        self.shutdown.lock().take().is_some()
+        !self.is_stopping() && self.shutdown.lock().take().is_some()
     }
 
     /// Whether the process is to stop.

@@ -10,7 +10,10 @@ use crate::{listener, logging, oom_score, process, worker};
 pub(crate) fn apply(server: &Server, name: &str) -> Result<(), String> {
     let config: &Config = &server.config;
     match name {
-        "port" | "bind" | "tcp-backlog" => relisten(server),
+        "bind" => relisten(server, "Failed to bind to specified addresses."),
+        "port" | "tcp-backlog" => {
+            relisten(server, "Unable to listen on this port. Check server logs.")
+        }
         "maxclients" => {
             let wanted: u32 = config.get(id::MAXCLIENTS);
             process::adjust_open_files(config);
@@ -32,10 +35,11 @@ pub(crate) fn apply(server: &Server, name: &str) -> Result<(), String> {
     }
 }
 
-fn relisten(server: &Server) -> Result<(), String> {
+/// Opens the listening sockets anew. The text is that of an error.
+fn relisten(server: &Server, failed: &str) -> Result<(), String> {
     let listeners = listener::bind(&server.config).map_err(|error| {
         tracing::warn!("{error}");
-        "Unable to listen on this port. Check server logs.".to_owned()
+        failed.to_owned()
     })?;
     worker::replace_listeners(server, listeners);
     Ok(())

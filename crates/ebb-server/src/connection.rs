@@ -19,6 +19,7 @@ use ebb_resp::{Arg, Limits, Progress, ProtocolError, RequestParser};
 use crate::output::{Output, is_transient};
 
 mod delivery;
+mod figures;
 mod membership;
 mod socket;
 mod waiting;
@@ -68,6 +69,8 @@ pub(crate) enum Fate {
     Wait,
     /// It has more to read or to run, after the others had their turn.
     Again,
+    /// What it has read may take long: it runs after what the others have read.
+    Aside,
     /// It is over.
     Close,
 }
@@ -97,6 +100,8 @@ pub(crate) struct Connection {
     /// Waits in a command.
     pub(crate) blocked: bool,
     over_soft_limit_since: Option<Instant>,
+    /// What was set aside filled its buffer: there may be more to read.
+    full_read: bool,
 }
 
 /// How much of its input a connection is done with.
@@ -138,6 +143,7 @@ impl Connection {
             paused: false,
             blocked: false,
             over_soft_limit_since: None,
+            full_read: false,
         }
     }
 
@@ -154,11 +160,6 @@ impl Connection {
         let filling = self.filling.iter().flat_map(|filling| &filling.value);
         let externals = self.externals.iter().flatten();
         filling.chain(externals).chain(self.output.values()).for_each(visit);
-    }
-
-    /// Bytes that it holds in buffers.
-    pub(crate) fn buffer_bytes(&self) -> usize {
-        self.pending.capacity() + self.external_bytes + self.output.len()
     }
 
     /// The socket can be read.
@@ -188,7 +189,7 @@ impl Connection {
                 self.count_in(tools.server, len);
                 let Consumed { upto, cut, fate } = self.consume(tools, &buffer[..len]);
                 self.keep(&buffer[..len], upto, cut);
-                self.after_read(fate, len, buffer.len())
+                self.after_read(tools.server, fate, len, buffer.len())
             });
             tools.buffer = buffer;
             return fate;
@@ -204,7 +205,7 @@ impl Connection {
             return Ok(Fate::Close);
         }
         let fate = self.run_pending(tools);
-        Ok(self.after_read(fate, len, room))
+        Ok(self.after_read(tools.server, fate, len, room))
     }
 
     /// Runs what is in `pending`.
@@ -215,22 +216,6 @@ impl Connection {
         pending.drain(..upto);
         self.pending = pending;
         fate
-    }
-
-    /// A short read says that the socket is drained, a full one that there may be more. Once the
-    /// peer has ended its side there is more in any case: the end, of which no event tells again.
-    fn after_read(&self, fate: Fate, len: usize, room: usize) -> Fate {
-        let figures = &self.session.client.figures;
-        let arguments = self.external_bytes + self.args.capacity() * size_of::<Arg>();
-        let free = self.pending.capacity() - self.pending.len();
-        figures.query_buffer.store(self.pending.len(), Ordering::Relaxed);
-        figures.query_buffer_free.store(free, Ordering::Relaxed);
-        figures.argv_mem.store(arguments, Ordering::Relaxed);
-        match fate {
-            _ if len == 0 => Fate::Close,
-            Fate::Wait if len == room || self.peer_ended => Fate::Again,
-            fate => fate,
-        }
     }
 
     fn count_in(&mut self, server: &Server, len: usize) {
@@ -258,10 +243,10 @@ impl Connection {
             return Ok(Fate::Close);
         }
         if len < wanted {
-            return Ok(self.after_read(Fate::Wait, len, asked));
+            return Ok(self.after_read(tools.server, Fate::Wait, len, asked));
         }
         self.finish_filling();
-        Ok(Fate::Again)
+        Ok(self.after_read(tools.server, Fate::Again, len, asked))
     }
 
     /// Whether what it holds of unfinished requests exceeds `client-query-buffer-limit`.
@@ -507,12 +492,6 @@ impl Connection {
         } else {
             self.held = Some(waiting);
         }
-    }
-
-    fn update_figures(&self, commands: usize, now_ms: i64) {
-        let figures = &self.session.client.figures;
-        figures.commands.fetch_add(commands as u64, Ordering::Relaxed);
-        self.session.publish(now_ms);
     }
 
     /// Allocates the place of a large argument and copies what has come of it there; answers

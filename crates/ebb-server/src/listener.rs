@@ -42,10 +42,11 @@ pub(crate) fn bind(config: &Config) -> Result<Vec<Listener>, String> {
 fn bind_tcp(config: &Config, port: u16) -> Result<Vec<Listener>, String> {
     let failed = || format!("Failed listening on port {port} (TCP), aborting.");
     let mut listeners = Vec::new();
-    if port == 0 {
+    let addresses = config.bind_addresses();
+    if port == 0 || addresses.is_empty() {
         return Ok(listeners);
     }
-    for (address, optional) in config.bind_addresses() {
+    for (address, optional) in addresses {
         match listen(&address, port, config.get(id::TCP_BACKLOG) as i32) {
             Ok(listener) => listeners.push(Listener::Tcp(listener)),
             Err(error) if optional && is_unavailable(&error) => {}

@@ -53,8 +53,9 @@ impl Maintenance {
                 | self.evict()
                 | self.tend_partitions()
                 | ebb_heap::collapse_step();
-            let volatile = self.expire();
-            if self.last_measure.elapsed() >= MEASURE {
+            let is_paused = self.server.cron_paused.load(Ordering::Relaxed);
+            let volatile = !is_paused && self.expire();
+            if !is_paused && self.last_measure.elapsed() >= MEASURE {
                 self.measure();
             }
             let pause = match (busy, volatile) {

@@ -1,6 +1,7 @@
 //! From the configuration to a running server, and to its end.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use ebb_config::{Config, id};
 use ebb_engine::server::{AllocatorFigures, CpuTimes};
@@ -143,7 +144,13 @@ fn serve(server: &'static Server, listeners: Vec<listener::Listener>) -> Result<
             for signal in signals.forever() {
                 let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
                 tracing::info!("Received {name} scheduling shutdown...");
-                server.request_shutdown(ShutdownRequest::default());
+                server.schedule_shutdown(ShutdownRequest::default());
+                while server.cron_paused.load(Ordering::Relaxed) && server.is_shutdown_scheduled() {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                if server.is_shutdown_scheduled() {
+                    server.request_shutdown(ShutdownRequest::default());
+                }
             }
         }),
     )?;

@@ -2,16 +2,16 @@
 //!
 //! The first worker also accepts, and hands connections out to the one that has fewest.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use ebb_config::id;
 use ebb_engine::{
-    Executor, PauseMode, Peer, Progress, Reply, Request, Server, Session, transaction, unix_ms,
+    Executor, PauseMode, Peer, Reply, Request, Server, Session, transaction, unix_ms,
 };
 use ebb_heap::ArenaId;
 use mio::event::{Event, Source};
@@ -20,11 +20,12 @@ use parking_lot::Mutex;
 use socket2::{SockRef, TcpKeepalive};
 
 use crate::connection::{Connection, Fate, Mail, READ_BYTES, Socket, Tools};
-use crate::group::{Group, Member};
+use crate::group::Group;
 use crate::listener::Listener;
 
 mod attending;
 mod claiming;
+mod grouping;
 mod waiting;
 
 const WAKER: Token = Token(usize::MAX);
@@ -32,6 +33,8 @@ const WAKER: Token = Token(usize::MAX);
 const LISTENERS: usize = usize::MAX / 2;
 /// How often a worker looks after idle connections.
 const TICK: Duration = Duration::from_millis(250);
+/// How long the others wait at the end until the first worker has closed the listening sockets.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Connections accepted before others get their turn.
 const ACCEPTS_MAX: usize = 1000;
 
@@ -47,6 +50,8 @@ pub(crate) struct Inbox {
     arrivals: Mutex<Vec<Arrival>>,
     /// New listening sockets for the first worker, in the place of the old ones.
     listeners: Mutex<Option<Vec<Listener>>>,
+    /// The first worker has closed the listening sockets.
+    is_closed: AtomicBool,
 }
 
 static INBOXES: OnceLock<Box<[Inbox]>> = OnceLock::new();
@@ -87,6 +92,10 @@ pub(crate) struct Worker {
     deadlines: BTreeSet<(i64, u64)>,
     /// Connections that have more to do without another event.
     again: Vec<usize>,
+    /// Those of them whose turn is in this round.
+    turns: VecDeque<usize>,
+    /// Connections whose requests may take long: they run after those of the others.
+    aside: VecDeque<usize>,
     /// Clients that need attention while their connections are lent.
     unheeded: Vec<u64>,
     listeners: Vec<Listener>,
@@ -126,6 +135,8 @@ impl Worker {
             // The server numbers clients itself: nobody can choose numbers that collide.
             by_id: HashMap::with_hasher(ahash::RandomState::with_seeds(0, 0, 0, 0)),
             again: Vec::new(),
+            turns: VecDeque::new(),
+            aside: VecDeque::new(),
             unheeded: Vec::new(),
             listeners: Vec::new(),
             mail: Mail::default(),
@@ -167,11 +178,9 @@ impl Worker {
                 }
             }
             self.claim_if_asked();
-            let again = std::mem::take(&mut self.again);
+            self.turns.extend(self.again.drain(..));
             self.handle(&events);
-            for at in again {
-                self.go_on(at);
-            }
+            self.run_rest();
             if self.server.workers[self.number].is_told() {
                 // Commands that ran here left messages for clients of this worker.
                 self.heed();
@@ -204,8 +213,16 @@ impl Worker {
         self.run_group();
     }
 
-    /// Sends what is ready to clients before the end.
+    /// Sends what is ready to clients before the end. Nobody may be let in who has seen the
+    /// connection to the server close: the listening sockets are closed first.
     fn finish(&mut self) {
+        self.listeners.clear();
+        let closed = &inbox(0).is_closed;
+        closed.fetch_or(self.number == 0, Ordering::AcqRel);
+        let since = Instant::now();
+        while !closed.load(Ordering::Acquire) && since.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         for connection in self.connections.iter_mut().flatten() {
             connection.writable(self.server);
         }
@@ -258,72 +275,6 @@ impl Worker {
         self.settle(at, fate);
     }
 
-    /// Reads from a connection that takes part in the next group.
-    fn join(&mut self, at: usize, ended: bool) {
-        if self.group.is_full(self.buffer.len()) {
-            self.run_group();
-        }
-        let Some(mut connection) = self.connections[at].take() else { return };
-        connection.peer_ended |= ended;
-        let Group { requests, args, used, .. } = &mut self.group;
-        let begin = requests.len();
-        let room = &mut self.buffer[*used..];
-        match connection.join(self.server, room, args, requests) {
-            Ok(joined) => {
-                let input = *used..*used + joined.len;
-                *used = input.end;
-                let requests = begin..requests.len();
-                let reply = self.group.reply();
-                let progress = Progress::Done;
-                let member = Member { at, connection, input, requests, joined, reply, progress };
-                self.group.members.push(member);
-            }
-            Err(fate) => {
-                self.connections[at] = Some(connection);
-                self.settle(at, Some(fate));
-            }
-        }
-    }
-
-    /// Runs the group's requests and sends the replies.
-    fn run_group(&mut self) {
-        if self.group.members.is_empty() {
-            return;
-        }
-        let reads = self.group.members.len() as u64;
-        self.server.counters.reads.fetch_add(reads, Ordering::Relaxed);
-        let mut group = std::mem::take(&mut self.group);
-        let mut loan = self.lend();
-        let buffer = std::mem::take(&mut loan.buffer);
-        group.run(&mut loan.executor, &buffer, self);
-        let mut members = std::mem::take(&mut group.members);
-        for member in members.drain(..) {
-            let Member { at, mut connection, input, requests, joined, mut reply, progress } =
-                member;
-            let mut tools = Tools {
-                server: self.server,
-                executor: &mut loan.executor,
-                buffer: &mut [],
-                reply: &mut reply,
-                requests: &mut loan.requests,
-                arena: self.arena,
-                attendant: self,
-            };
-            let requests = &group.requests[requests];
-            let fate = connection.leave(&mut tools, &buffer[input], requests, joined, progress);
-            group.give_back(reply);
-            self.connections[at] = Some(connection);
-            self.settle(at, Some(fate));
-        }
-        loan.buffer = buffer;
-        self.take_back(loan);
-        group.members = members;
-        group.requests.clear();
-        group.args.clear();
-        group.used = 0;
-        self.group = group;
-    }
-
     fn go_on(&mut self, at: usize) {
         let fate = self.with(at, Connection::resume);
         self.settle(at, fate);
@@ -338,6 +289,7 @@ impl Worker {
                 self.again.push(at);
                 self.watch(at);
             }
+            Some(Fate::Aside) => self.aside.push_back(at),
             Some(Fate::Wait) => self.watch(at),
         }
         let blocked = self.connections.get(at).and_then(|connection| {
@@ -370,6 +322,9 @@ impl Worker {
     }
 
     fn close(&mut self, at: usize) {
+        if self.server.is_stopping() {
+            return; // See `finish`.
+        }
         let Some(connection) = self.connections.get_mut(at).and_then(Option::take) else { return };
         let mut connection = connection;
         let source: &mut dyn Source = match &mut connection.socket {
@@ -382,6 +337,7 @@ impl Worker {
         transaction::forget_watches(&mut connection.session, &self.server.keyspace);
         connection.session.let_go(self.server);
         self.server.clients.remove(connection.session.id());
+        self.server.forget_weight(&connection.session.client);
         self.by_id.remove(&connection.session.id());
         self.vacant.push(at);
         self.server.workers[self.number].connections.fetch_sub(1, Ordering::Relaxed);

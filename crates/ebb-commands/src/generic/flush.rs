@@ -34,6 +34,7 @@ fn flushall(ctx: &mut Context<'_>) -> CommandResult {
         empty(ctx, db);
     }
     ctx.flushed();
+    begin_freeing(ctx);
     ctx.reply.ok();
     Ok(())
 }
@@ -65,12 +66,28 @@ fn flushdb(ctx: &mut Context<'_>) -> CommandResult {
     check_mode(ctx)?;
     empty(ctx, ctx.session.db);
     ctx.flushed();
+    begin_freeing(ctx);
     ctx.reply.ok();
     Ok(())
 }
 
-/// Both modes are served alike: the keys are gone when the reply is sent, and their memory
-/// follows without holding up anybody.
+/// Frees what was detached before the answer, if it is little: who asks for the memory in use
+/// next shall see it gone. The rest follows without holding up anybody.
+fn begin_freeing(ctx: &Context<'_>) {
+    /// Each step frees some 200 keys.
+    const STEPS_MAX: usize = 64;
+    if ctx.args.len() == 2 && ctx.is_word(1, "ASYNC") {
+        return;
+    }
+    let keyspace = &ctx.server.keyspace;
+    for _ in 0..STEPS_MAX {
+        if !keyspace.free_trash_step() {
+            break;
+        }
+    }
+}
+
+/// In both modes the keys are gone when the reply is sent.
 fn check_mode(ctx: &Context<'_>) -> CommandResult {
     match ctx.args {
         [_] => Ok(()),

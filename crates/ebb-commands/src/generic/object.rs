@@ -1,5 +1,6 @@
 //! OBJECT: how a value is kept.
 
+use ebb_config::{MaxmemoryPolicy, id};
 use ebb_engine::eviction::access_clock;
 use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Flags, KeyFlags, KeySpec,
@@ -78,10 +79,19 @@ pub(super) const REFCOUNT: CommandSpec = CommandSpec {
 const SHARED_INTEGERS: i64 = 10_000;
 
 fn refcount(ctx: &mut Context<'_>) -> CommandResult {
+    use MaxmemoryPolicy as Policy;
+    // As in Redis: under these policies each key needs a clock of its own.
+    let has_clocks = ctx.server.config.get(id::MAXMEMORY) > 0
+        && matches!(
+            ctx.server.config.get(id::MAXMEMORY_POLICY),
+            Policy::AllkeysLru | Policy::VolatileLru | Policy::AllkeysLfu | Policy::VolatileLfu
+        );
     describe(ctx, |entry, reply| {
         let count = match entry.value() {
             ValueRef::String(StringRef::Shared(shared)) => i64::from(shared.reference_count()),
-            ValueRef::String(StringRef::Int(0..SHARED_INTEGERS)) => i64::from(i32::MAX),
+            ValueRef::String(StringRef::Int(0..SHARED_INTEGERS)) if !has_clocks => {
+                i64::from(i32::MAX)
+            }
             _ => 1,
         };
         reply.integer(count);

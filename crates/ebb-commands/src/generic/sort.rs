@@ -279,8 +279,9 @@ fn sort(
 fn run(ctx: &mut Context<'_>, may_store: bool) -> CommandResult {
     let mut options = parse(ctx, may_store)?;
     let (mut all, kind) = elements(ctx, options.unsorted && options.descending)?;
-    if options.unsorted && kind == Type::Set && options.store.is_some() {
-        // What is stored must not depend on the order of a hash table.
+    let must_repeat = options.store.is_some() || ctx.session.in_script;
+    if options.unsorted && kind == Type::Set && must_repeat {
+        // What is stored, or what a script sees, must not depend on the order of a hash table.
         (options.unsorted, options.alpha, options.by) = (false, true, None);
     }
     if !options.unsorted {
@@ -330,8 +331,13 @@ fn store(ctx: &mut Context<'_>, at: usize, output: &[Option<Vec<u8>>]) -> Comman
     }
     let (form, bytes, grown) = list.into_slot().into_parts();
     let entry = Entry::build_collection(arenas.data, key.bytes(), None, form, &bytes, grown)?;
+    let was_there = ctx.peek(&key).is_some();
     ctx.insert(ctx.session.db, &key, entry)?;
-    ctx.changed_many(&key, Event::list("sortstore"), output.len() as u64);
+    let (event, changes) = (Event::list("sortstore"), output.len() as u64);
+    match was_there {
+        true => ctx.replaced(&key, event, changes),
+        false => ctx.changed_many(&key, event, changes),
+    }
     ctx.reply.count(output.len());
     Ok(())
 }
@@ -368,6 +374,32 @@ mod tests {
         assert_eq!(client.say("SORT l LIMIT 1"), "-ERR syntax error\r\n");
         client.say("SET s 1");
         assert!(client.say("SORT s").starts_with("-WRONGTYPE"));
+    }
+
+    #[test]
+    fn a_value_in_the_place_of_another_serves_nobody() {
+        let mut client = Client::new();
+        let mut waiting = client.another();
+        client.say("RPUSH l 2 1");
+        client.say("SET taken x");
+        assert!(waiting.say("BLPOP taken 0").starts_with("-WRONGTYPE"));
+        client.say("DEL taken");
+        assert_eq!(waiting.say("BLPOP taken fresh 0"), "");
+        client.say("MULTI");
+        client.say("SET taken x");
+        client.say("SORT l STORE taken");
+        client.say("EXEC");
+        assert_eq!(waiting.mail(), "");
+        client.say("SORT l STORE fresh");
+        assert_eq!(waiting.mail(), array(&["fresh", "1"]));
+    }
+
+    #[test]
+    fn scripts_see_sets_in_order() {
+        let mut client = Client::new();
+        client.say("SADD s c aa b a");
+        let script = "return redis.call('sort', KEYS[1], 'by', 'nosort')";
+        assert_eq!(client.run(&["EVAL", script, "1", "s"]), array(&["a", "aa", "b", "c"]));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(super) static PFCOUNT: CommandSpec = CommandSpec {
     group: Group::Hyperloglog,
     complexity: "O(1) for one key, O(N) for N.",
     arity: -2,
-    flags: Flags::READONLY,
+    flags: Flags::READONLY.and(Flags::MAY_REPLICATE),
     keys: &[KeySpec::range(1, -1, 1, KeyFlags::RW.and(KeyFlags::ACCESS))],
     arguments: &[Argument::key("key", 0).multiple()],
     run: pfcount,

@@ -10,7 +10,11 @@ pub(super) static PUBLISH: CommandSpec = CommandSpec {
     group: Group::Pubsub,
     complexity: "O(N+M) where N is the number of subscribers and M the number of patterns.",
     arity: 3,
-    flags: Flags::PUBSUB.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST),
+    flags: Flags::PUBSUB
+        .and(Flags::LOADING)
+        .and(Flags::STALE)
+        .and(Flags::FAST)
+        .and(Flags::MAY_REPLICATE),
     arguments: &[Argument::string("channel"), Argument::string("message")],
     run: |ctx| publish(ctx, Kind::Channel),
     ..CommandSpec::NEW
@@ -23,7 +27,11 @@ pub(super) static SPUBLISH: CommandSpec = CommandSpec {
     group: Group::Pubsub,
     complexity: "O(N) where N is the number of subscribers.",
     arity: 3,
-    flags: Flags::PUBSUB.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST),
+    flags: Flags::PUBSUB
+        .and(Flags::LOADING)
+        .and(Flags::STALE)
+        .and(Flags::FAST)
+        .and(Flags::MAY_REPLICATE),
     keys: &[KeySpec::one(1, KeyFlags::NOT_KEY)],
     arguments: &[Argument::string("shardchannel"), Argument::string("message")],
     run: |ctx| publish(ctx, Kind::Shard),

@@ -16,6 +16,7 @@ pub(super) static EVAL: CommandSpec = CommandSpec {
     complexity: "Depends on the script.",
     arity: -3,
     flags: Flags::NOSCRIPT
+        .and(Flags::MAY_REPLICATE)
         .and(Flags::STALE)
         .and(Flags::SKIP_MONITOR)
         .and(Flags::NO_MANDATORY_KEYS)
@@ -63,6 +64,7 @@ pub(super) static EVALSHA: CommandSpec = CommandSpec {
     complexity: "Depends on the script.",
     arity: -3,
     flags: Flags::NOSCRIPT
+        .and(Flags::MAY_REPLICATE)
         .and(Flags::STALE)
         .and(Flags::SKIP_MONITOR)
         .and(Flags::NO_MANDATORY_KEYS)

@@ -16,6 +16,7 @@ pub(super) static FCALL: CommandSpec = CommandSpec {
     complexity: "Depends on the function.",
     arity: -3,
     flags: Flags::NOSCRIPT
+        .and(Flags::MAY_REPLICATE)
         .and(Flags::STALE)
         .and(Flags::SKIP_MONITOR)
         .and(Flags::NO_MANDATORY_KEYS)

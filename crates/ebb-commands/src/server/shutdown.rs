@@ -47,8 +47,13 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
         return Err(CommandError::Syntax);
     }
     if abort {
-        // Nothing ever waits here: without replicas and persistence the end comes at once.
-        return Err(CommandError::new("ERR No shutdown in progress."));
+        // Only what a signal has scheduled may wait: otherwise the end comes at once.
+        if !ctx.server.abort_shutdown() {
+            return Err(CommandError::new("ERR No shutdown in progress."));
+        }
+        tracing::info!("Shutdown manually aborted.");
+        ctx.reply.ok();
+        return Ok(());
     }
     if save && !request.force {
         return Err(CommandError::new(
@@ -62,7 +67,18 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
 
 #[cfg(test)]
 mod tests {
+    use ebb_engine::ShutdownRequest;
+
     use crate::testing::Client;
+
+    #[test]
+    fn what_is_scheduled_is_taken_back() {
+        let mut client = Client::new();
+        client.server.schedule_shutdown(ShutdownRequest::default());
+        assert_eq!(client.say("SHUTDOWN ABORT"), "+OK\r\n");
+        assert!(!client.server.is_shutdown_scheduled());
+        assert_eq!(client.say("SHUTDOWN ABORT"), "-ERR No shutdown in progress.\r\n");
+    }
 
     #[test]
     fn stops_unless_something_would_be_lost() {

@@ -3,6 +3,7 @@
 use ebb_engine::{CommandError, CommandSpec};
 
 mod add;
+mod budget;
 mod claim;
 mod delex;
 mod group;

@@ -1,6 +1,6 @@
 //! XREAD, XREADGROUP: what is new in streams, waiting for it if asked to.
 
-use ebb_collections::stream::{Group as ConsumerGroup, Stream, StreamId};
+use ebb_collections::stream::{Group as ConsumerGroup, Stream, StreamEntry, StreamId};
 use ebb_engine::blocking::Wait;
 use ebb_engine::{
     Argument, Begin, CommandError, CommandResult, CommandSpec, Context, Event, Find, Flags, Group,
@@ -8,6 +8,7 @@ use ebb_engine::{
 };
 use ebb_keyspace::{Key, Type};
 
+use super::budget::Budget;
 use super::id;
 
 pub(super) static XREAD: CommandSpec = CommandSpec {
@@ -26,6 +27,8 @@ pub(super) static XREAD: CommandSpec = CommandSpec {
     }],
     arguments: &[
         Argument::integer("count").after("COUNT").optional(),
+        Argument::integer("maxcount").after("MAXCOUNT").optional().since("8.10.0"),
+        Argument::integer("maxsize").after("MAXSIZE").optional().since("8.10.0"),
         Argument::integer("milliseconds").after("BLOCK").optional(),
         Argument::block(
             "streams",
@@ -57,6 +60,8 @@ pub(super) static XREADGROUP: CommandSpec = CommandSpec {
         )
         .after("GROUP"),
         Argument::integer("count").after("COUNT").optional(),
+        Argument::integer("maxcount").after("MAXCOUNT").optional().since("8.10.0"),
+        Argument::integer("maxsize").after("MAXSIZE").optional().since("8.10.0"),
         Argument::integer("milliseconds").after("BLOCK").optional(),
         Argument::word("noack", "NOACK").optional(),
         Argument::block(
@@ -84,6 +89,7 @@ enum From {
 
 struct Options<'a> {
     count: usize,
+    budget: Budget,
     /// How long to wait, in milliseconds; 0 for ever.
     block_ms: Option<i64>,
     /// Group and consumer.
@@ -97,6 +103,7 @@ struct Options<'a> {
 fn parse<'a>(ctx: &Context<'a>, grouped: bool) -> Result<Options<'a>, CommandError> {
     let mut options = Options {
         count: usize::MAX,
+        budget: Budget::UNLIMITED,
         block_ms: None,
         group: None,
         no_ack: false,
@@ -122,6 +129,8 @@ fn parse<'a>(ctx: &Context<'a>, grouped: bool) -> Result<Options<'a>, CommandErr
         } else if ctx.is_word(at, "COUNT") && more > 0 {
             let count = ctx.int(at + 1)?;
             options.count = if count > 0 { count as usize } else { usize::MAX };
+            at += 1;
+        } else if more > 0 && options.budget.parse(ctx, at)? {
             at += 1;
         } else if ctx.is_word(at, "STREAMS") && more > 0 {
             options.first = at + 1;
@@ -154,6 +163,7 @@ fn parse<'a>(ctx: &Context<'a>, grouped: bool) -> Result<Options<'a>, CommandErr
     if options.streams == 0 {
         return Err(CommandError::Syntax);
     }
+    options.budget.check(options.count)?;
     if grouped && options.group.is_none() {
         return Err(CommandError::new("ERR Missing GROUP option for XREADGROUP"));
     }
@@ -217,7 +227,7 @@ fn finish(
 }
 
 fn xread(ctx: &mut Context<'_>) -> CommandResult {
-    let options = parse(ctx, false)?;
+    let mut options = parse(ctx, false)?;
     let args = ctx.args;
     let mut texts: Vec<Option<String>> = vec![None; options.streams];
     let mut parts = Vec::new();
@@ -245,11 +255,10 @@ fn xread(ctx: &mut Context<'_>) -> CommandResult {
             *text = Some(stream.last_id.to_string());
         }
         let Some(start) = after.next().filter(|_| stream.has_after(after)) else { continue };
-        let mut entries = Vec::new();
-        stream.walk(start, StreamId::MAX, |entry| {
-            entries.push(entry);
-            entries.len() < options.count
-        });
+        let entries = walk(stream, start, options.count, &mut options.budget);
+        if entries.is_empty() {
+            continue;
+        }
         let mut reply = Reply::default();
         reply.set_protocol(protocol);
         id::reply_entries(&mut reply, &entries);
@@ -269,6 +278,24 @@ fn xread(ctx: &mut Context<'_>) -> CommandResult {
     Ok(())
 }
 
+/// Entries from an id on, as many as are wanted and fit.
+fn walk<'s>(
+    stream: &'s Stream,
+    start: StreamId,
+    count: usize,
+    budget: &mut Budget,
+) -> Vec<StreamEntry<'s>> {
+    let mut entries = Vec::new();
+    stream.walk(start, StreamId::MAX, |entry| {
+        let fits = budget.take(Some(&entry));
+        if fits {
+            entries.push(entry);
+        }
+        fits && entries.len() < count
+    });
+    entries
+}
+
 fn no_group(key: &[u8], group: &[u8]) -> CommandError {
     CommandError::new(format!(
         "NOGROUP No such key '{}' or consumer group '{}' in XREADGROUP with GROUP option",
@@ -278,7 +305,7 @@ fn no_group(key: &[u8], group: &[u8]) -> CommandError {
 }
 
 fn xreadgroup(ctx: &mut Context<'_>) -> CommandResult {
-    let options = parse(ctx, true)?;
+    let mut options = parse(ctx, true)?;
     let args = ctx.args;
     let Some((group, consumer)) = options.group else { return Err(CommandError::Syntax) };
     let mut froms = Vec::new();
@@ -293,13 +320,16 @@ fn xreadgroup(ctx: &mut Context<'_>) -> CommandResult {
     }
     let mut parts = Vec::new();
     for (index, from) in froms.into_iter().enumerate() {
+        if options.budget.is_spent() {
+            break;
+        }
         let at = options.first + index;
         let key = ctx.key(at);
         let encoded = match from {
             From::After(after) => {
-                Some(read_pending(ctx, &key, (group, consumer), after, options.count)?)
+                Some(read_pending(ctx, &key, (group, consumer), after, &mut options)?)
             }
-            _ => read_new(ctx, &key, (group, consumer), &options)?,
+            _ => read_new(ctx, &key, (group, consumer), &mut options)?,
         };
         if let Some(encoded) = encoded {
             ctx.journal.dirty += 1;
@@ -332,7 +362,7 @@ fn read_new(
     ctx: &mut Context<'_>,
     key: &Key<'_>,
     names: (&[u8], &[u8]),
-    options: &Options<'_>,
+    options: &mut Options<'_>,
 ) -> Result<Option<Vec<u8>>, CommandError> {
     greet(ctx, key, names)?;
     let (now_ms, protocol) = (ctx.now_ms, ctx.reply.protocol());
@@ -342,11 +372,10 @@ fn read_new(
     let Some(start) = last_id.next().filter(|_| stream.has_after(last_id)) else {
         return Ok(None);
     };
-    let mut entries = Vec::new();
-    stream.walk(start, StreamId::MAX, |entry| {
-        entries.push(entry);
-        entries.len() < options.count
-    });
+    let entries = walk(stream, start, options.count, &mut options.budget);
+    if entries.is_empty() {
+        return Ok(None);
+    }
     let mut reply = Reply::default();
     reply.set_protocol(protocol);
     id::reply_entries(&mut reply, &entries);
@@ -384,14 +413,17 @@ fn read_pending(
     key: &Key<'_>,
     names: (&[u8], &[u8]),
     after: StreamId,
-    count: usize,
+    options: &mut Options<'_>,
 ) -> Result<Vec<u8>, CommandError> {
     greet(ctx, key, names)?;
     let now_ms = ctx.now_ms;
     let (Some(mut stream), _) = ctx.edit_stream(key)? else { return Ok(Vec::new()) };
     let ids: Vec<StreamId> = match (after.next(), stream.groups.get(names.0)) {
         (Some(start), Some(group)) => match group.consumers().get(names.1) {
-            Some(consumer) => consumer.pending.range(start..).take(count).copied().collect(),
+            Some(consumer) => {
+                let pending = consumer.pending.range(start..).take(options.count).copied();
+                pending.take_while(|&id| options.budget.take(stream.get(id).as_ref())).collect()
+            }
             None => Vec::new(),
         },
         _ => Vec::new(),

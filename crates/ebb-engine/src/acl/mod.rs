@@ -15,7 +15,7 @@ mod rules;
 mod selector;
 #[cfg(test)]
 mod tests;
-mod touched;
+pub mod touched;
 mod user;
 
 use std::collections::BTreeMap;

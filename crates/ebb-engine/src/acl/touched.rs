@@ -12,7 +12,7 @@ const READS_AND_WRITES: KeyFlags = KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFla
 /// Calls `visit` with each key's position, which may be beyond the arguments if they are too few,
 /// and flags. Where the flags depend on the arguments, or the key specifications miss keys, the
 /// arguments are looked at.
-pub(super) fn each_key(command: &Command, args: &[&[u8]], mut visit: impl FnMut(usize, KeyFlags)) {
+pub fn each_key(command: &Command, args: &[&[u8]], mut visit: impl FnMut(usize, KeyFlags)) {
     match command.name {
         "set" => visit(1, if has_word(args, 3, b"get") { READS_AND_WRITES } else { OVERWRITES }),
         "bitfield" => visit(1, if only_gets(args) { READS } else { READS_AND_WRITES }),

@@ -268,6 +268,8 @@ impl Session {
                 }
             });
         }
+        let prefixes = own.prefixes.len();
+        self.client.figures.prefixes.store(prefixes, Ordering::Relaxed);
         *self.client.tracking.lock() = Some(mode);
         self.update_receives();
     }
@@ -276,6 +278,7 @@ impl Session {
     pub fn stop_tracking(&mut self, server: &Server) {
         let Some(own) = self.tracking.take() else { return };
         *self.client.tracking.lock() = None;
+        self.client.figures.prefixes.store(0, Ordering::Relaxed);
         if !own.prefixes.is_empty() {
             server.tracking.change_prefixes(|table| {
                 for prefix in &own.prefixes {

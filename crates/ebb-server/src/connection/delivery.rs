@@ -68,7 +68,8 @@ impl Connection {
         if !self.output.is_empty() && self.is_over_output_limit(server) {
             return self.close_over_limit(server);
         }
-        Fate::Wait
+        server.weigh_client(&self.session.client);
+        if self.session.client.is_killed() { Fate::Close } else { Fate::Wait }
     }
 
     /// More output waits for the client than it may have waiting.

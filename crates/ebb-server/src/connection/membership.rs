@@ -3,7 +3,7 @@
 
 use std::io::Read;
 
-use ebb_engine::{Progress as Ran, Request, Server, Session};
+use ebb_engine::{Group, Progress as Ran, Request, Server, Session};
 use ebb_resp::{Arg, RequestParser};
 
 use super::{Connection, Consumed, Fate, Stop, Tools};
@@ -50,12 +50,47 @@ impl Connection {
         };
         self.count_in(server, len);
         let limits = self.limits(server);
-        let first = args.len();
+        let (first, begin) = (args.len(), requests.len());
         let (stop, end) = self.parse(&buffer[..len], &limits, first, args, requests);
+        let name = |request: &Request| self.parser.resolve(&args[request.first], &buffer[..len]);
+        if requests[begin..].iter().any(|request| self.may_take_long(name(request))) {
+            args.truncate(first);
+            requests.truncate(begin);
+            self.parser.reset();
+            self.pending.extend_from_slice(&buffer[..len]);
+            self.full_read = len == buffer.len();
+            return Err(Fate::Aside);
+        }
         // What belongs to a request in the making stays with the connection.
         let whole = requests.last().map_or(first, |last| last.first + last.count).max(first);
         self.args.extend(args.drain(whole..));
         Ok(Joined { len, full: len == buffer.len(), stop, end })
+    }
+
+    /// Whether a command may be a script that takes long. What the others have read must not wait
+    /// for it: they are answered before, or told that the server is busy.
+    fn may_take_long(&self, name: &[u8]) -> bool {
+        const SCRIPTS: [&[u8]; 6] =
+            [b"eval", b"evalsha", b"fcall", b"eval_ro", b"evalsha_ro", b"fcall_ro"];
+        match name.first().map(u8::to_ascii_lowercase) {
+            Some(b'e') if name.eq_ignore_ascii_case(b"exec") => {
+                let queue = self.session.transaction.iter().flat_map(|queued| &queued.queue);
+                queue.into_iter().any(|queued| queued.command.spec.group == Group::Scripting)
+            }
+            Some(b'e' | b'f') => SCRIPTS.iter().any(|script| name.eq_ignore_ascii_case(script)),
+            _ => false,
+        }
+    }
+
+    /// Runs what was set aside.
+    pub(crate) fn run_aside(&mut self, tools: &mut Tools<'_>) -> Fate {
+        if self.pending.is_empty() || self.paused || self.blocked || self.filling.is_some() {
+            return Fate::Wait; // Another event has come, and it ran then.
+        }
+        let len = self.pending.len();
+        let fate = self.run_pending(tools);
+        let full = std::mem::take(&mut self.full_read);
+        self.after_read(tools.server, fate, len, if full { len } else { usize::MAX })
     }
 
     /// Its part of a group's run: the session, and what finds its arguments.
@@ -83,6 +118,6 @@ impl Connection {
                 None => self.go_through(tools, input, at),
             };
         self.keep(input, upto, cut);
-        self.after_read(fate, len, if full { len } else { usize::MAX })
+        self.after_read(tools.server, fate, len, if full { len } else { usize::MAX })
     }
 }

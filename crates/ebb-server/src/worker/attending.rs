@@ -49,6 +49,13 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// Whether a connection is not lent.
+    fn is_here(&self, at: usize) -> bool {
+        self.connections.get(at).is_some_and(Option::is_some)
+    }
+}
+
 impl Attendant for Worker {
     /// One round of the event loop. Connections that take part in the batch that runs are lent
     /// to it: what comes for them waits.
@@ -61,11 +68,10 @@ impl Attendant for Worker {
             self.buffer = vec![0; READ_BYTES].into_boxed_slice();
         }
         self.handle(&events);
-        for at in std::mem::take(&mut self.again) {
-            match self.connections.get(at) {
-                Some(Some(_)) => self.go_on(at),
-                _ => self.again.push(at),
-            }
-        }
+        let again = std::mem::take(&mut self.again);
+        let (here, away): (Vec<_>, Vec<_>) = again.into_iter().partition(|&at| self.is_here(at));
+        self.again = away;
+        self.turns.extend(here);
+        self.run_rest();
     }
 }

@@ -208,8 +208,7 @@ pub fn describe(server: &Server, client: &Client, text: &mut String) {
     let (argv, multi) = (count(&figures.argv_mem), count(&figures.multi_mem));
     let output = count(&figures.output_bytes) + client.inbox_bytes();
     let redirect = client.tracking.lock().map_or(-1, |mode| mode.redirect as i64);
-    let total =
-        size_of::<Client>() + client.address.len() * 2 + query + free + argv + multi + output;
+    let total = client.memory_bytes();
     let events = if output > 0 { "rw" } else { "r" };
     // Writing to a string cannot fail.
     let _ = writeln!(

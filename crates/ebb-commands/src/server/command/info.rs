@@ -64,7 +64,8 @@ pub(super) fn describe(reply: &mut Reply, command: &Command) {
     reply.array(10);
     reply.bulk(command.name.as_bytes());
     reply.integer(spec.arity.into());
-    let flags: Vec<_> = spec.flags.names().collect();
+    let is_shown = |flag: &&str| *flag != "may_replicate"; // As in Redis.
+    let flags: Vec<_> = spec.flags.names().filter(is_shown).collect();
     reply.set(flags.len());
     flags.iter().for_each(|flag| reply.simple(flag));
     reply.integer(first);

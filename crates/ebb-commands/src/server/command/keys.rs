@@ -1,5 +1,6 @@
 //! COMMAND GETKEYS and GETKEYSANDFLAGS: where the keys of a command are.
 
+use ebb_engine::acl::touched;
 use ebb_engine::{
     Categories, CommandError, CommandResult, CommandSpec, Context, Flags, Group, KeyFlags, Resolved,
 };
@@ -63,6 +64,10 @@ fn find(args: &[&[u8]], ctx: &Context<'_>) -> Result<Vec<(usize, KeyFlags)>, Com
     }
     let mut keys = Vec::new();
     let found = command.spec.each_key(args, |at, flags| keys.push((at, flags)));
+    if keys.iter().any(|(_, flags)| flags.has(KeyFlags::VARIABLE_FLAGS)) {
+        keys.clear();
+        touched::each_key(command, args, |at, flags| keys.push((at, flags)));
+    }
     if found.is_err() || (keys.is_empty() && !command.spec.flags.has(Flags::NO_MANDATORY_KEYS)) {
         return Err(CommandError::new("ERR Invalid arguments specified for command"));
     }

@@ -33,7 +33,7 @@ pub(super) const LIST: CommandSpec = CommandSpec {
 fn run(ctx: &mut Context<'_>) -> CommandResult {
     let all = ctx.server.commands.all();
     let names: Vec<&str> = match ctx.args {
-        [_, _] => ctx.server.commands.top().iter().map(|command| command.name).collect(),
+        [_, _] => all.iter().map(|command| command.name).collect(),
         [_, _, _, _, value] if ctx.is_word(2, "FILTERBY") => {
             let passes: Box<dyn Fn(&Command) -> bool> = match () {
                 () if ctx.is_word(3, "MODULE") => Box::new(|_| false),

@@ -10,7 +10,7 @@ pub(super) fn object(ctx: &mut Context<'_>) -> CommandResult {
     let key = ctx.key(2);
     let now_s = (ctx.now_ms / 1000) as u32;
     let compress = ctx.server.config.get(id::RDBCOMPRESSION);
-    let Some(entry) = ctx.peek(&key) else { return Err(CommandError::NoSuchKey) };
+    let Some(entry) = ctx.uncover(&key) else { return Err(CommandError::NoSuchKey) };
     let references = match entry.value() {
         ValueRef::String(StringRef::Shared(shared)) => shared.reference_count(),
         _ => 1,

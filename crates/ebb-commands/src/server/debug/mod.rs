@@ -160,6 +160,19 @@ const SUBCOMMANDS: &[Subcommand] = &[
         run: inspect::object,
     },
     Subcommand {
+        name: "PAUSE-CRON",
+        syntax: "<0|1>",
+        summary: "Whether expiry, measuring and what else is due now and then waits.",
+        min: 1,
+        max: 1,
+        run: |ctx| {
+            let on = ctx.int(2)? != 0;
+            ctx.server.cron_paused.store(on, std::sync::atomic::Ordering::Relaxed);
+            ctx.reply.ok();
+            Ok(())
+        },
+    },
+    Subcommand {
         name: "POPULATE",
         syntax: "<count> [<prefix> [<size>]]",
         summary: "Makes keys <prefix>:<number>; those that exist stay.",
@@ -326,6 +339,20 @@ mod tests {
         assert_eq!(client().say("DEBUG SLEEP 0"), "+OK\r\n");
         assert!(client().say("DEBUG WHAT").starts_with("-ERR unknown subcommand 'WHAT'."));
         assert!(client().say("DEBUG SLEEP").starts_with("-ERR unknown subcommand or wrong number"));
+    }
+
+    #[test]
+    fn a_key_that_is_due_is_still_described() {
+        let mut client = client();
+        assert_eq!(client.say("DEBUG SET-ACTIVE-EXPIRE 0"), "+OK\r\n");
+        client.say("SET k v");
+        client.say("PEXPIREAT k 1");
+        client.say("SET k v PX 1");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert!(client.say("DEBUG OBJECT k").contains("encoding:embstr"));
+        assert_eq!(client.say("EXISTS k"), ":0\r\n");
+        assert!(client.say("DEBUG OBJECT k").starts_with("-ERR no such key"));
+        assert_eq!(client.say("DEBUG PAUSE-CRON 1"), "+OK\r\n");
     }
 
     #[test]

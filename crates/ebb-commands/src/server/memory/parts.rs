@@ -1,8 +1,8 @@
 //! What memory that is not keys and values is used for.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use ebb_engine::{Client, Server, stats};
+use ebb_engine::{Server, stats};
 
 /// Bytes by purpose.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,19 +20,6 @@ pub(in super::super) struct Parts {
     pub(in super::super) tracking: usize,
     /// Channels and patterns with their subscribers: an estimate.
     pub(in super::super) pubsub: usize,
-}
-
-/// Bytes that a client takes, its mail included.
-fn client_bytes(client: &Client) -> usize {
-    let figures = &client.figures;
-    let read = |figure: &AtomicUsize| figure.load(Ordering::Relaxed);
-    size_of::<Client>()
-        + read(&figures.query_buffer)
-        + read(&figures.query_buffer_free)
-        + read(&figures.argv_mem)
-        + read(&figures.multi_mem)
-        + read(&figures.output_bytes)
-        + client.inbox_bytes()
 }
 
 impl Parts {
@@ -57,7 +44,7 @@ impl Parts {
                 true => &mut parts.clients_pubsub,
                 false => &mut parts.clients_normal,
             };
-            *class += client_bytes(&client);
+            *class += client.memory_bytes();
         }
         parts.pubsub = subscriptions * (NAME_BYTES + 2 * MEMBER_BYTES);
         parts
