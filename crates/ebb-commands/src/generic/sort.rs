@@ -385,10 +385,8 @@ mod tests {
         assert!(waiting.say("BLPOP taken 0").starts_with("-WRONGTYPE"));
         client.say("DEL taken");
         assert_eq!(waiting.say("BLPOP taken fresh 0"), "");
-        client.say("MULTI");
         client.say("SET taken x");
         client.say("SORT l STORE taken");
-        client.say("EXEC");
         assert_eq!(waiting.mail(), "");
         client.say("SORT l STORE fresh");
         assert_eq!(waiting.mail(), array(&["fresh", "1"]));
