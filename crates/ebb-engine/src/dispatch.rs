@@ -5,7 +5,7 @@
 //! buckets and entries of the commands to come are asked for ahead of time, at a glance into
 //! their shards, so that the misses of a pipeline, and of commands from many clients, overlap.
 
-use ebb_keyspace::Shared;
+use ebb_keyspace::{OutOfMemory, Shared};
 use ebb_resp::Protocol;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -24,6 +24,7 @@ use crate::partitions::limits;
 use crate::pubsub;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
+use crate::scratch;
 use crate::scripting::Attendant;
 use crate::server::{PauseMode, Server, unix_ms};
 use crate::session::{Queued, ReplyMode, Session, Transaction};
@@ -294,8 +295,13 @@ impl Run<'_, '_> {
             }
         };
         if self.session.transaction.is_some() && !transaction::runs_at_once(command.name) {
-            self.enqueue(command);
-            reply.simple("QUEUED");
+            match self.enqueue(command) {
+                Ok(()) => reply.simple("QUEUED"),
+                Err(_) => {
+                    let error = CommandError::OutOfMemory;
+                    self.reject(&Rejection { error, command: Some(command) }, reply);
+                }
+            }
             return;
         }
         if command.name == "exec"
@@ -534,11 +540,13 @@ impl Run<'_, '_> {
         reply.error(&rejection.error.text());
     }
 
-    fn enqueue(&mut self, command: &'static Command) {
+    fn enqueue(&mut self, command: &'static Command) -> Result<(), OutOfMemory> {
+        scratch::require(self.args.iter().map(|arg| arg.len() + 32).sum())?;
         let args: Vec<Vec<u8>> = self.args.iter().map(|arg| arg.to_vec()).collect();
         if let Some(transaction) = &mut self.session.transaction {
             transaction.bytes += args.iter().map(|arg| arg.capacity() + 24).sum::<usize>();
             transaction.queue.push(Queued { command, args });
         }
+        Ok(())
     }
 }

@@ -38,6 +38,7 @@ pub mod partitions;
 pub mod pubsub;
 mod rejection;
 pub mod reply;
+pub mod scratch;
 pub mod scripting;
 pub mod server;
 pub mod session;

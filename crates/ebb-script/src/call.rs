@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use ebb_engine::scripting::{Interruption, Rules};
-use ebb_engine::{Context, Reply, Resolved};
+use ebb_engine::{CommandError, Context, Reply, Resolved};
 use ebb_resp::Protocol;
 use mlua::{BorrowedBytes, Function, Lua, MultiValue, Table, Value};
 
@@ -162,6 +162,9 @@ impl Invocation<'_, '_> {
         self.ctx.session.protocol = self.protocol;
         if let Err(error) = self.ctx.call_from_script(&args, &mut self.rules, &mut self.reply) {
             return failed(error.text().as_bytes(), true);
+        }
+        if self.reply.is_starved() {
+            return failed(CommandError::OutOfMemory.text().as_bytes(), false);
         }
         match self.reply.parts().0 {
             [b'-', error @ ..] => failed(error.trim_ascii_end(), true),

@@ -8,7 +8,7 @@ use ebb_keyspace::Shared;
 use ebb_resp::Protocol;
 use mlua::{Lua, Table, Value};
 
-use crate::api::error_table;
+use crate::api::{copied, error_table};
 use crate::number::to_i64;
 
 /// The deepest nesting of tables that is answered.
@@ -153,7 +153,7 @@ pub(crate) fn as_error(value: &Value) -> Option<(Vec<u8>, bool)> {
 /// A field that is a string, and nothing that could be converted to one.
 pub(crate) fn string_field(table: &Table, name: &str) -> Option<Vec<u8>> {
     match table.raw_get(name) {
-        Ok(Value::String(text)) => Some(text.as_bytes().to_vec()),
+        Ok(Value::String(text)) => copied(&text.as_bytes()),
         _ => None,
     }
 }

@@ -10,6 +10,7 @@ use mlua::{
     ChunkMode, Debug, DebugEvent, Function, HookTriggers, Lua, LuaOptions, StdLib, Table, VmState,
 };
 
+use crate::memory::{self, Original};
 use crate::random::Random;
 use crate::{api, call};
 
@@ -38,6 +39,13 @@ pub(crate) struct Machine {
     /// The version of the server's scripts, or libraries, that was seen last.
     version: u64,
     runs: Cell<u32>,
+    allocator: Original,
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        memory::restore(&self.lua, &self.allocator);
+    }
 }
 
 impl Machine {
@@ -45,6 +53,7 @@ impl Machine {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS;
         // Panics are not to be caught by scripts' `pcall`, which is not mlua's.
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
+        let allocator = memory::make_fallible(&lua)?;
         let random = Rc::new(RefCell::new(Random::new(0)));
         let host = api::host(&lua, &random)?;
         let sandbox = lua.load(include_str!("sandbox.lua")).set_name(SANDBOX);
@@ -61,6 +70,7 @@ impl Machine {
             compiled: lua.create_table()?,
             version,
             runs: Cell::new(0),
+            allocator,
             lua,
         };
         machine.watch()?;
@@ -109,6 +119,7 @@ impl Machine {
             // It fails only if a finalizer does, and there is none.
             let _ = self.lua.gc_step_kbytes(COLLECT_EVERY as i32);
         }
+        memory::recover(&self.lua);
         note_bytes(ctx, kind, self.lua.used_memory());
     }
 }

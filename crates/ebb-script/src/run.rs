@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ebb_engine::scratch;
 use ebb_engine::scripting::{Rules, Running, Script, ScriptFlags, Sha};
 use ebb_engine::{CommandError, CommandResult, Context, Reply};
 use ebb_resp::Protocol;
@@ -114,6 +115,7 @@ fn admit(job: &Job<'_>, over_limit: bool) -> CommandResult {
 pub(crate) fn run(ctx: &mut Context<'_>, machine: &Machine, job: &Job<'_>) -> CommandResult {
     let over_limit = ctx.server.is_over_limit();
     admit(job, over_limit)?;
+    scratch::require(ctx.args.iter().map(|arg| arg.len() + 32).sum())?;
     ctx.feed_script_to_monitors();
     let began = Instant::now();
     let (db, protocol, in_script) = (ctx.session.db, ctx.session.protocol, ctx.session.in_script);
