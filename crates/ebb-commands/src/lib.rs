@@ -7,9 +7,13 @@
 
 pub mod acl;
 pub mod bitmap;
+#[cfg(test)]
+mod buffers;
 pub mod connection;
 mod deadline;
 mod element_scan;
+#[cfg(test)]
+mod following;
 pub mod generic;
 pub mod geo;
 pub mod hash;

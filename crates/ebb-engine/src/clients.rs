@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use crate::acl::DEFAULT;
 use crate::blocking::Blocked;
+use crate::client_eviction::BufferSum;
 use crate::mailbox::Mailbox;
 use crate::tracking::TrackingMode;
 
@@ -116,6 +117,8 @@ pub struct Client {
     /// CLIENT TRACKING.
     pub tracking: Mutex<Option<TrackingMode>>,
     killed: AtomicBool,
+    /// Its part of [`BufferSum`].
+    pub(crate) summed_bytes: AtomicUsize,
     pub(crate) mailbox: Mutex<Mailbox>,
     /// The command that it waits in.
     pub(crate) blocked: Mutex<Option<Arc<Blocked>>>,
@@ -169,6 +172,7 @@ pub struct Peer {
 pub struct Clients {
     next_id: AtomicU64,
     by_id: Mutex<BTreeMap<u64, Arc<Client>>>,
+    pub(crate) buffers: BufferSum,
 }
 
 impl Clients {
@@ -186,6 +190,7 @@ impl Clients {
             figures: ClientFigures::default(),
             names: Mutex::default(),
             killed: AtomicBool::new(false),
+            summed_bytes: AtomicUsize::new(0),
             tracking: Mutex::default(),
             mailbox: Mutex::default(),
             blocked: Mutex::default(),
@@ -199,7 +204,8 @@ impl Clients {
 
     /// Forgets a connection that has closed.
     pub fn remove(&self, id: u64) {
-        self.by_id.lock().remove(&id);
+        let client = self.by_id.lock().remove(&id);
+        client.inspect(|client| self.buffers.remove(client));
     }
 
     /// How many there are.

@@ -16,7 +16,7 @@ use crate::blocking;
 use crate::call::{self, Recorder};
 use crate::error::CommandError;
 use crate::eviction::{self, Lease};
-use crate::journal::Journal;
+use crate::journal::{Journal, Sink};
 use crate::locks::{Busy, Locks};
 use crate::mailbox;
 use crate::monitor;
@@ -104,6 +104,11 @@ impl Executor {
             lease: Lease::default(),
             now_ms: 0,
         }
+    }
+
+    /// Adds a follower of what the worker's commands change.
+    pub fn subscribe(&mut self, sink: Box<dyn Sink>) {
+        self.journal.subscribe(sink);
     }
 
     /// The time at which the last run began, or was late, in milliseconds since 1970.

@@ -196,7 +196,7 @@ impl Connection {
                 self.count_in(tools.server, len);
                 let Consumed { upto, cut, fate } = self.consume(tools, &buffer[..len]);
                 self.keep(&buffer[..len], upto, cut)?;
-                Ok(self.after_read(fate, len, buffer.len()))
+                Ok(self.after_read(tools.server, fate, len, buffer.len()))
             });
             tools.buffer = buffer;
             return fate;
@@ -212,7 +212,7 @@ impl Connection {
             return Ok(Fate::Close);
         }
         let fate = self.run_pending(tools);
-        Ok(self.after_read(fate, len, room))
+        Ok(self.after_read(tools.server, fate, len, room))
     }
 
     /// Runs what is in `pending`.
@@ -227,13 +227,14 @@ impl Connection {
 
     /// A short read says that the socket is drained, a full one that there may be more. Once the
     /// peer has ended its side there is more in any case: the end, of which no event tells again.
-    fn after_read(&self, fate: Fate, len: usize, room: usize) -> Fate {
+    fn after_read(&self, server: &Server, fate: Fate, len: usize, room: usize) -> Fate {
         let figures = &self.session.client.figures;
         let arguments = self.external_bytes + self.args.capacity() * size_of::<Arg>();
         let free = self.pending.capacity() - self.pending.len();
         figures.query_buffer.store(self.pending.len(), Ordering::Relaxed);
         figures.query_buffer_free.store(free, Ordering::Relaxed);
         figures.argv_mem.store(arguments, Ordering::Relaxed);
+        server.note_client_bytes(&self.session.client);
         match fate {
             _ if len == 0 => Fate::Close,
             Fate::Wait if len == room || self.peer_ended => Fate::Again,
@@ -266,7 +267,7 @@ impl Connection {
             return Ok(Fate::Close);
         }
         if len < wanted {
-            return Ok(self.after_read(Fate::Wait, len, asked));
+            return Ok(self.after_read(tools.server, Fate::Wait, len, asked));
         }
         self.finish_filling();
         Ok(Fate::Again)

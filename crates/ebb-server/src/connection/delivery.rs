@@ -47,6 +47,7 @@ impl Connection {
         figures.net_out.fetch_add(sent as u64, Ordering::Relaxed);
         figures.output_bytes.store(self.output.len(), Ordering::Relaxed);
         figures.output_chunks.store(self.output.chunks(), Ordering::Relaxed);
+        server.note_client_bytes(&self.session.client);
         if self.session.close_after_reply && self.output.is_empty() {
             return Fate::Close;
         }

@@ -85,6 +85,6 @@ impl Connection {
         if self.keep(input, upto, cut).is_err() {
             return Fate::Close;
         }
-        self.after_read(fate, len, if full { len } else { usize::MAX })
+        self.after_read(tools.server, fate, len, if full { len } else { usize::MAX })
     }
 }

@@ -23,7 +23,7 @@ impl Connection {
                 if self.is_over_query_limit(tools) {
                     return Fate::Close;
                 }
-                self.after_read(Fate::Wait, len, PENDING_READ_BYTES)
+                self.after_read(tools.server, Fate::Wait, len, PENDING_READ_BYTES)
             }
             Err(error) if is_transient(&error) => Fate::Wait,
             Err(_) => Fate::Close,
