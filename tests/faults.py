@@ -269,6 +269,109 @@ def full_disk(binary):
         client.close()
 
 
+# What a client may ask for when there is no memory for it: the answer is an error, or the connection ends.
+GREEDY = [
+    ("EVAL", "return string.rep('x', 1000000000)", 0),
+    ("EVAL", "local t = {} for i = 1, 40 do t[i] = string.rep('x', 20000000) end return table.concat(t)", 0),
+    ("EVAL", "local t = {} for i = 1, 1e9 do t[i] = i end", 0),
+    ("EVAL", "local t = {} for i = 1, 400 do t[i] = redis.call('GET', 'big') .. i end return t", 0),
+    ("EVAL", "return redis.call(unpack(ARGV))", 0, "MGET", *["big"] * 200),
+    ("EVAL", "local t = {} for i = 1, 100 do t[i] = ARGV[1] end return cjson.encode(t)", 0, "x" * 8_000_000),
+    ("EVAL", "local t = {} for i = 1, 100 do t[i] = ARGV[1] end return cmsgpack.pack(t)", 0, "x" * 8_000_000),
+    ("EVAL", "return {string.rep('x', 300000000), string.rep('y', 300000000)}", 0),
+    ("KEYS", "*"),
+    ("SORT", "set", "ALPHA"), ("SORT", "set", "ALPHA", "STORE", "dst"),
+    ("SORT", "set", "BY", "nosort", "GET", "#", "GET", "#", "GET", "#"),
+    ("SORT", "few", "BY", "nosort", "GET", "big", *["GET", "big*"] * 3),
+    ("SUNION", "set", "set2"), ("SUNIONSTORE", "dst", "set", "set2"), ("SDIFF", "set", "set2"),
+    ("SINTER", "set", "set"), ("SMEMBERS", "set"), ("SPOP", "set", 300_000), ("SRANDMEMBER", "set", 200_000),
+    ("SRANDMEMBER", "set", -30_000_000), ("ZUNION", 2, "zset", "set"), ("ZDIFF", 2, "zset", "few"),
+    ("ZUNIONSTORE", "dst", 2, "zset", "set"), ("ZRANDMEMBER", "zset", -30_000_000, "WITHSCORES"),
+    ("ZRANGE", "zset", 0, -1, "WITHSCORES"), ("ZPOPMIN", "zset", 200_000),
+    ("HGETALL", "hash"), ("HRANDFIELD", "hash", 200_000, "WITHVALUES"), ("HRANDFIELD", "hash", -30_000_000),
+    ("LRANGE", "list", 0, -1), ("LPOS", "list", "nothing", "COUNT", 0), ("XRANGE", "stream", "-", "+"),
+    ("XREAD", "STREAMS", "stream", "0"), ("BITOP", "NOT", "dst", "huge"), ("BITOP", "ONE", "dst", "huge", "huge", "big"),
+    ("LCS", "long", "long2"), ("LCS", "long", "long2", "IDX"), ("SETRANGE", "r", 500_000_000, "x"),
+    ("SETBIT", "bits", 4_000_000_000, 1), ("APPEND", "huge", "z" * 20_000_000), ("DUMP", "huge"), ("DUMP", "set"),
+    ("COPY", "huge", "copy"), ("MGET", *["mid"] * 20_000), ("GETRANGE", "huge", 0, -2),
+    ("PUBLISH", "nobody", "x" * 50_000_000), ("SET", "s", "x" * 300_000_000), ("ECHO", "x" * 200_000_000),
+    ("DEBUG", "NOTHING", "x" * 100_000_000), ("PFADD", "p", *["%d" % n for n in range(300_000)]),
+]
+
+
+def fill_for_greed(client):
+    """Collections whose copies are large, and then what is left of the memory."""
+    client("SETRANGE", "huge", 250_000_000, "x")
+    client("SET", "big", "b" * 15_000)
+    client("SET", "mid", "m" * 15_000)
+    for name in ("long", "long2"):
+        client("SET", name, "".join(random.Random(name).choices("acgt", k=15_000)))
+    client("RPUSH", "few", 1, 2, 3)
+    for first in range(0, 300_000, 5000):
+        numbers = range(first, first + 5000)
+        client.pipeline([
+            ("SADD", "set", *["member:%07d" % n for n in numbers]),
+            ("SADD", "set2", *["other:%07d" % n for n in numbers]),
+            ("ZADD", "zset", *[part for n in numbers for part in (n, "member:%07d" % n)]),
+            ("HSET", "hash", *[part for n in numbers for part in ("f%d" % n, "value:%07d" % n)]),
+            ("RPUSH", "list", *["item:%07d" % n for n in numbers])])
+        client.pipeline([("XADD", "stream", "*", "f", "v%d" % n) for n in range(first, first + 2000)])
+        client.pipeline([("SET", "key:%d" % n, "") for n in numbers])
+
+
+def survived(server, command):
+    try:
+        probe = server.client(timeout=300)
+        assert probe("PING") == "PONG"
+        probe.close()
+    except (ConnectionError, OSError):
+        server.process.wait(20)
+        name = [str(part)[:60] for part in command[:5]]
+        raise AssertionError("%s ended the server: %s" % (name, server.log()))
+
+
+def no_memory(binary):
+    """The operating system has no memory: whatever clients ask for, the process goes on."""
+    limit = ["prlimit", "--as=%d" % (900 * MEGABYTE)]
+    refused = closed = 0
+    with Server(binary, "--io-threads", "2", prefix=limit) as server:
+        client = server.client()
+        fill_for_greed(client)
+        # What is left goes to strings: first with large ones, then with small ones.
+        for size in (10_000_000, 1_000_000, 100_000):
+            number = 0
+            while client("SET", "fill:%d:%d" % (size, number), "x" * size) == "OK":
+                number += 1
+                assert number < 10_000, "there is no limit"
+        for _ in range(2):
+            for command in GREEDY:
+                greedy = server.client(timeout=300)
+                try:
+                    refused += isinstance(greedy(*command), Error)
+                except (ConnectionError, BrokenPipeError, ConnectionResetError):
+                    closed += 1
+                greedy.close()
+                survived(server, command)
+            transaction = server.client()
+            transaction("MULTI")
+            for _ in range(40):
+                transaction("SET", "queued", "x" * 10_000_000)
+            transaction.close()
+            healthy(server)
+            # The second time with some room.
+            client.pipeline([("DEL", "fill:10000000:%d" % n) for n in range(8)])
+        assert client("FLUSHALL") == "OK"
+        until("there is memory again", lambda: client("SET", "a", "x" * 100_000_000) == "OK")
+        script = ("EVAL", "return #string.rep('x', 5000000)", 0)
+        until("there is memory for scripts again", lambda: client(*script) == 5_000_000)
+        assert len(client("MGET", *["a"] * 3)) == 3
+        healthy(server)
+        server.process.terminate()
+        assert server.process.wait(20) == 0
+    assert refused >= 10, refused
+    print("  %d refused, %d connections closed" % (refused, closed))
+
+
 def main():
     binary = sys.argv[1]
     with Server(binary, "--io-threads", "2") as server:
@@ -278,7 +381,7 @@ def main():
             scenario(server)
             healthy(server)
             print("faults: %s, %.1f s" % (scenario.__name__, time.time() - start), flush=True)
-    for scenario in [kill_and_restart, full_disk]:
+    for scenario in [kill_and_restart, full_disk, no_memory]:
         scenario(binary)
         print("faults: %s" % scenario.__name__, flush=True)
 

@@ -89,12 +89,12 @@ def free_port():
 class Server:
     """A server process in a folder of its own; stopped by `stop` or at the end of `with`."""
 
-    def __init__(self, binary, *options, env=None):
+    def __init__(self, binary, *options, env=None, prefix=()):
         self.port = free_port()
         self.dir = tempfile.mkdtemp(prefix="ebb-test-")
         self.binary = binary
         role = ["server"] if os.path.basename(binary) == "ebb" else []
-        self.argv = [binary, *role, "--port", str(self.port), "--save", "", *map(str, options)]
+        self.argv = [*prefix, binary, *role, "--port", str(self.port), "--save", "", *map(str, options)]
         self.env = env
         self.start()
 

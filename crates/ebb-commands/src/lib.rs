@@ -10,6 +10,8 @@ pub mod bitmap;
 pub mod connection;
 mod deadline;
 mod element_scan;
+#[cfg(test)]
+mod following;
 pub mod generic;
 pub mod geo;
 pub mod hash;

@@ -90,6 +90,11 @@ impl Client {
         whole
     }
 
+    /// Has somebody follow what its commands change.
+    pub(crate) fn subscribe(&mut self, sink: Box<dyn ebb_engine::journal::Sink>) {
+        self.executor.subscribe(sink);
+    }
+
     /// What others have sent it.
     pub(crate) fn mail(&mut self) -> String {
         String::from_utf8_lossy(&self.session.client.take_inbox()).into_owned()

@@ -28,6 +28,7 @@ use crate::dispatch::Executor;
 use crate::locks::{Busy, Locks};
 use crate::mailbox::{Message, Post};
 use crate::reply::Reply;
+use crate::scratch;
 use crate::scripting::Attendant;
 use crate::server::Server;
 use crate::session::Session;
@@ -314,6 +315,12 @@ fn serve_one(
     for key in &args[blocked.keys.clone()] {
         let key = keyspace.key(key);
         locks.shard_of(&key).wait.remove(blocked.db, key.bytes(), blocked.client.id);
+    }
+    if reply.is_starved() || scratch::require(reply.len()).is_err() {
+        // There is no memory for what it waited for: it is told so by its end.
+        blocked.client.kill();
+        executor.server.attend(&blocked.client);
+        return true;
     }
     post.leave(executor.server, &blocked.client, &encoded(&reply));
     executor.journal.effects.post.release(executor.server, &blocked.client);

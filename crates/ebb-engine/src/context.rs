@@ -383,7 +383,7 @@ impl<'a> Context<'a> {
         if !self.shard(key).wait.is_empty() {
             self.note_ready(db, key);
         }
-        self.journal.note(db, key.bytes(), event);
+        self.journal.effects.follow(self.server, db, key.bytes(), event);
         self.journal.tell(self.server, db, key.bytes(), event, false);
     }
 

@@ -5,7 +5,7 @@
 //! buckets and entries of the commands to come are asked for ahead of time, at a glance into
 //! their shards, so that the misses of a pipeline, and of commands from many clients, overlap.
 
-use ebb_keyspace::Shared;
+use ebb_keyspace::{OutOfMemory, Shared};
 use ebb_resp::Protocol;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -16,7 +16,7 @@ use crate::blocking;
 use crate::call::{self, Recorder};
 use crate::error::CommandError;
 use crate::eviction::{self, Lease};
-use crate::journal::Journal;
+use crate::journal::{Journal, Sink};
 use crate::locks::{Busy, Locks};
 use crate::mailbox;
 use crate::monitor;
@@ -25,6 +25,7 @@ use crate::pause;
 use crate::pubsub;
 use crate::rejection::Rejection;
 use crate::reply::Reply;
+use crate::scratch;
 use crate::scripting::Attendant;
 use crate::server::{PauseMode, Server, unix_ms};
 use crate::session::{Queued, ReplyMode, Session, Transaction};
@@ -105,6 +106,11 @@ impl Executor {
             lease: Lease::default(),
             now_ms: 0,
         }
+    }
+
+    /// Adds a follower of what the worker's commands change.
+    pub fn subscribe(&mut self, sink: Box<dyn Sink>) {
+        self.journal.subscribe(sink);
     }
 
     /// The time at which the last run began, or was late, in milliseconds since 1970.
@@ -277,8 +283,13 @@ impl Run<'_, '_> {
             }
         };
         if self.session.transaction.is_some() && !transaction::runs_at_once(command.name) {
-            self.enqueue(command);
-            reply.simple("QUEUED");
+            match self.enqueue(command) {
+                Ok(()) => reply.simple("QUEUED"),
+                Err(_) => {
+                    let error = CommandError::OutOfMemory;
+                    self.reject(&Rejection { error, command: Some(command) }, reply);
+                }
+            }
             return;
         }
         if command.name == "exec"
@@ -517,11 +528,13 @@ impl Run<'_, '_> {
         reply.error(&rejection.error.text());
     }
 
-    fn enqueue(&mut self, command: &'static Command) {
+    fn enqueue(&mut self, command: &'static Command) -> Result<(), OutOfMemory> {
+        scratch::require(self.args.iter().map(|arg| arg.len() + 32).sum())?;
         let args: Vec<Vec<u8>> = self.args.iter().map(|arg| arg.to_vec()).collect();
         if let Some(transaction) = &mut self.session.transaction {
             transaction.bytes += args.iter().map(|arg| arg.capacity() + 24).sum::<usize>();
             transaction.queue.push(Queued { command, args });
         }
+        Ok(())
     }
 }

@@ -5,9 +5,12 @@
 //! [`Effects`]; whatever else follows the data (a log, replicas) subscribes through a [`Sink`].
 //! While nobody follows, a change costs an addition.
 
+use ebb_config::id;
+
 use crate::blocking::Ready;
 use crate::notify::Effects;
 use crate::partitions::Quota;
+use crate::server::Server;
 
 /// The class of a keyspace event, as `notify-keyspace-events` selects them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +118,62 @@ impl Event {
 pub trait Sink: Send {
     /// A key of a database changed.
     fn changed(&mut self, db: usize, key: &[u8], event: Event);
+
+    /// The server deleted a key by itself: its time had come, or there was no room for it. Whoever
+    /// keeps a copy deletes it with this command: UNLINK where `lazyfree-lazy-expire` or
+    /// `lazyfree-lazy-eviction` say so, otherwise DEL.
+    fn deleted(&mut self, db: usize, key: &[u8], command: Deletion);
+}
+
+/// The command that stands for a deletion by the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// DEL.
+    Del,
+    /// UNLINK.
+    Unlink,
+}
+
+/// The followers of one thread's changes.
+#[derive(Default)]
+pub(crate) struct Sinks(Vec<Box<dyn Sink>>);
+
+impl Sinks {
+    /// Tells of a change. `is_lazy` answers whether the server's own deletions of a class are lazy.
+    #[inline]
+    fn tell(&mut self, db: usize, key: &[u8], event: Event, is_lazy: impl Fn(EventClass) -> bool) {
+        for sink in &mut self.0 {
+            match event.class {
+                EventClass::Expired | EventClass::Evicted => {
+                    let lazy = is_lazy(event.class);
+                    sink.deleted(db, key, if lazy { Deletion::Unlink } else { Deletion::Del });
+                }
+                _ => sink.changed(db, key, event),
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Sinks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} sinks", self.0.len())
+    }
+}
+
+impl Effects {
+    /// Adds a follower of the changes that are noted here.
+    pub fn subscribe(&mut self, sink: Box<dyn Sink>) {
+        self.sinks.0.push(sink);
+    }
+
+    /// Tells the followers of a change.
+    #[inline]
+    pub(crate) fn follow(&mut self, server: &Server, db: usize, key: &[u8], event: Event) {
+        self.sinks.tell(db, key, event, |class| match class {
+            EventClass::Expired => server.config.get(id::LAZYFREE_LAZY_EXPIRE),
+            _ => server.config.get(id::LAZYFREE_LAZY_EVICTION),
+        });
+    }
 }
 
 /// What the commands of one worker's batch did.
@@ -132,21 +191,13 @@ pub struct Journal {
     pub(crate) ready: Ready,
     /// What the command that runs has reserved in partitions.
     pub(crate) quota: Quota,
-    /// For notifications and client tracking.
+    /// For notifications, client tracking, and whatever else follows.
     pub effects: Effects,
-    sinks: Vec<Box<dyn Sink>>,
 }
 
 impl Journal {
     /// Adds a follower.
     pub fn subscribe(&mut self, sink: Box<dyn Sink>) {
-        self.sinks.push(sink);
-    }
-
-    #[inline]
-    pub(crate) fn note(&mut self, db: usize, key: &[u8], event: Event) {
-        for sink in &mut self.sinks {
-            sink.changed(db, key, event);
-        }
+        self.effects.subscribe(sink);
     }
 }

@@ -39,6 +39,7 @@ mod pause;
 pub mod pubsub;
 mod rejection;
 pub mod reply;
+pub mod scratch;
 pub mod scripting;
 pub mod server;
 pub mod session;

@@ -1,5 +1,6 @@
 //! MONITOR: a line for each command that runs.
 
+use crate::scratch;
 use crate::server::{Server, unix_us};
 use crate::session::Session;
 use crate::spec::Flags;
@@ -38,8 +39,13 @@ pub(crate) fn feed_script(server: &Server, session: &Session, args: &[&[u8]]) {
     }
 }
 
+/// A command whose text there is no memory for is not seen.
 #[cold]
 fn send(server: &Server, session: &Session, args: &[&[u8]]) {
+    // A byte may take four, and the text grows by doubling; it is copied to be shared.
+    if scratch::require(12 * args.iter().map(|arg| arg.len()).sum::<usize>()).is_err() {
+        return;
+    }
     let now = unix_us();
     let client = &session.client;
     let address = if session.in_script {

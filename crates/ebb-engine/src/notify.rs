@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ebb_config::{Config, id};
 
-use crate::journal::{Event, EventClass, Journal};
+use crate::journal::{Event, EventClass, Journal, Sinks};
 use crate::mailbox::Post;
 use crate::pubsub::Kind;
 use crate::server::Server;
@@ -110,12 +110,16 @@ pub struct Effects {
     broadcast: Vec<(Box<[u8]>, u64)>,
     /// Messages to clients.
     pub post: Post,
+    pub(crate) sinks: Sinks,
 }
 
 impl Effects {
     /// Notes an event, if anybody follows it.
     #[inline]
     pub fn note(&mut self, server: &Server, db: usize, key: &[u8], event: Event, changed: bool) {
+        if changed {
+            self.follow(server, db, key, event);
+        }
         if server.followers.follows(event.class, changed) {
             self.effects.push(Effect { db, key: key.into(), event, changed });
         }
@@ -168,9 +172,6 @@ impl Journal {
     /// Notes an event on a key for those who follow it: a change, or something else to tell of.
     #[inline]
     pub fn tell(&mut self, server: &Server, db: usize, key: &[u8], event: Event, changed: bool) {
-        if changed {
-            self.note(db, key, event);
-        }
         self.effects.note(server, db, key, event, changed);
     }
 }

@@ -1,5 +1,6 @@
 //! What a batch of commands answers: encoded bytes, and large values by reference.
 
+use ebb_heap::starvation;
 use ebb_keyspace::{Shared, StringRef};
 use ebb_resp::{Protocol, ReplyWriter};
 
@@ -16,6 +17,8 @@ pub struct Reply {
     protocol: Protocol,
     /// The client is closed if it gets this long.
     limit: usize,
+    /// There was no memory for it: what it holds is without meaning, and its client is closed.
+    is_starved: bool,
 }
 
 /// A point in a reply to go back to.
@@ -33,15 +36,61 @@ impl Default for Reply {
             referred: 0,
             protocol: Protocol::Resp2,
             limit: usize::MAX,
+            is_starved: false,
         }
     }
 }
 
+/// More than the writer adds to what it is given: a marker, a number, line ends.
+const FRAME: usize = 64;
+
 impl Reply {
-    /// The writer of the protocol's encodings.
+    /// The writer of the protocol's encodings, for what is short.
     #[inline]
     fn writer(&mut self) -> ReplyWriter<'_> {
+        self.fit(0);
         ReplyWriter::new(&mut self.bytes, self.protocol)
+    }
+
+    /// The writer, with room for so many bytes and their frame; none if there is no memory.
+    #[inline]
+    fn writer_of(&mut self, bytes: usize) -> Option<ReplyWriter<'_>> {
+        self.fit(bytes).then(|| ReplyWriter::new(&mut self.bytes, self.protocol))
+    }
+
+    #[inline]
+    fn fit(&mut self, bytes: usize) -> bool {
+        let wanted = bytes.saturating_add(FRAME);
+        self.bytes.capacity() - self.bytes.len() >= wanted || self.grow(wanted)
+    }
+
+    /// Makes room, or gives up: then everything is dropped, and what is still written goes over
+    /// itself, so that whoever writes need not stop.
+    #[cold]
+    fn grow(&mut self, wanted: usize) -> bool {
+        if self.is_starved {
+            self.bytes.clear();
+        }
+        let (len, bytes) = (self.bytes.len(), &mut self.bytes);
+        let mut make =
+            || bytes.try_reserve(wanted).is_ok() || bytes.try_reserve_exact(wanted).is_ok();
+        if starvation::allows(len + wanted) && make() {
+            return true;
+        }
+        tracing::warn!(
+            "No memory for a reply of {} bytes and more: its client is closed",
+            self.len()
+        );
+        self.bytes = Vec::with_capacity(FRAME);
+        self.references = Vec::new();
+        self.referred = 0;
+        self.is_starved = true;
+        false
+    }
+
+    /// Whether there was no memory for it. What it holds then is no reply.
+    pub fn is_starved(&self) -> bool {
+        self.is_starved
     }
 
     /// RESP2 or RESP3, for what follows.
@@ -58,7 +107,7 @@ impl Reply {
     /// writes as much as a client asks for, of whatever little data, stops there.
     #[inline]
     pub fn room(&self) -> usize {
-        self.limit.saturating_sub(self.len())
+        if self.is_starved { 0 } else { self.limit.saturating_sub(self.len()) }
     }
 
     /// The protocol.
@@ -88,8 +137,9 @@ impl Reply {
 
     /// Bytes since a mark, those referred to included.
     pub fn len_since(&self, mark: Mark) -> usize {
-        let referred = self.references[mark.references..].iter().map(|(_, shared)| shared.len());
-        self.bytes.len() - mark.bytes + referred.sum::<usize>()
+        let references = self.references.get(mark.references..).unwrap_or_default();
+        let referred: usize = references.iter().map(|(_, shared)| shared.len()).sum();
+        self.bytes.len().saturating_sub(mark.bytes) + referred
     }
 
     /// Whether what was written after a mark begins as an error.
@@ -119,22 +169,27 @@ impl Reply {
         self.bytes.shrink_to(keep);
         self.references.clear();
         self.referred = 0;
+        self.is_starved = false;
     }
 
     /// `+OK`.
     #[inline]
     pub fn ok(&mut self) {
-        self.bytes.extend_from_slice(b"+OK\r\n");
+        self.writer().ok();
     }
 
     /// A simple string.
     pub fn simple(&mut self, text: &str) {
-        self.writer().simple(text);
+        if let Some(mut writer) = self.writer_of(text.len()) {
+            writer.simple(text);
+        }
     }
 
     /// An error; `text` begins with its code.
     pub fn error(&mut self, text: &str) {
-        self.writer().error(text);
+        if let Some(mut writer) = self.writer_of(text.len()) {
+            writer.error(text);
+        }
     }
 
     /// An integer.
@@ -152,7 +207,9 @@ impl Reply {
     /// A string of bytes.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
-        self.writer().bulk(bytes);
+        if let Some(mut writer) = self.writer_of(bytes.len()) {
+            writer.bulk(bytes);
+        }
     }
 
     /// No value.
@@ -198,22 +255,30 @@ impl Reply {
 
     /// Text of a format of three letters (`*b"txt"`); in RESP2 a string.
     pub fn verbatim(&mut self, format: [u8; 3], text: &str) {
-        self.writer().verbatim(format, text.as_bytes());
+        if let Some(mut writer) = self.writer_of(text.len()) {
+            writer.verbatim(format, text.as_bytes());
+        }
     }
 
     /// The same for text that may be no UTF-8.
     pub fn verbatim_bytes(&mut self, format: [u8; 3], text: &[u8]) {
-        self.writer().verbatim(format, text);
+        if let Some(mut writer) = self.writer_of(text.len()) {
+            writer.verbatim(format, text);
+        }
     }
 
     /// An integer of any size in decimal; in RESP2 a string.
     pub fn big_number(&mut self, digits: &[u8]) {
-        self.writer().big_number(digits);
+        if let Some(mut writer) = self.writer_of(digits.len()) {
+            writer.big_number(digits);
+        }
     }
 
     /// Bytes that are already encoded.
     pub fn raw(&mut self, encoded: &[u8]) {
-        self.bytes.extend_from_slice(encoded);
+        if let Some(mut writer) = self.writer_of(encoded.len()) {
+            writer.raw(encoded);
+        }
     }
 
     /// A stored string: copied, or referred to if it is large.
@@ -231,8 +296,13 @@ impl Reply {
     /// A large value, by reference.
     pub fn shared(&mut self, value: Shared) {
         self.writer().bulk_header(value.len());
+        if self.is_starved || self.references.try_reserve(1).is_err() {
+            // No byte of the value is here; without a place for it the reply is no reply.
+            self.is_starved = true;
+            return;
+        }
         self.referred += value.len();
         self.references.push((self.bytes.len(), value));
-        self.bytes.extend_from_slice(b"\r\n");
+        self.writer().bulk_end();
     }
 }

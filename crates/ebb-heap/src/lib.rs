@@ -32,6 +32,7 @@ mod block;
 mod shared;
 mod size;
 mod space;
+pub mod starvation;
 pub mod watch;
 
 pub use arena::check::{ArenaFlaw, arena_of, segments_used};
@@ -39,7 +40,7 @@ pub use arena::{ArenaId, ArenaStats, BlockInfo, SegmentInfo};
 pub use block::{Block, Compact, prefetch};
 pub use shared::Shared;
 pub use size::{LARGE_BYTES, MIN_BYTES, rounded};
-pub use space::{SEGMENT_BYTES, SpaceStats, collapse_step, space_stats};
+pub use space::{SEGMENT_BYTES, SpaceStats, collapse_step, reserve, space_stats};
 
 /// Kinds below this are the heap's own; owners tag their blocks with this and above.
 pub const FIRST_OWNER_KIND: u8 = 8;

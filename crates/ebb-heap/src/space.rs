@@ -19,7 +19,7 @@ use crate::size::UNIT;
 /// Bytes in a segment: a huge page of x86_64 and most of arm64.
 pub const SEGMENT_BYTES: usize = 1 << 21;
 const RESERVE_BYTES_MAX: usize = UNIT << 40;
-const RESERVE_BYTES_MIN: usize = 1 << 30;
+const RESERVE_BYTES_MIN: usize = 1 << 28;
 
 /// What a segment is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,37 +149,59 @@ pub(crate) fn units_of(address: *const u8) -> u64 {
     ((address as usize - BASE.load(Ordering::Relaxed) as usize) / UNIT) as u64
 }
 
-/// The process's one space. Panics if not even [`RESERVE_BYTES_MIN`] can be reserved: that
-/// happens at the start of the process or never.
+/// Whether there is so much address space.
+fn can_map(bytes: usize) -> bool {
+    let Some(raw) = map(bytes) else { return false };
+    // SAFETY: it was mapped just now with this length, and nobody knows it.
+    unsafe { libc::munmap(raw.cast(), bytes) };
+    true
+}
+
+static SPACE: OnceLock<Option<Space>> = OnceLock::new();
+
+/// The process's one space. Panics if not even [`RESERVE_BYTES_MIN`] can be reserved; whoever
+/// asks [`reserve`] at the start of the process need not fear that.
 pub(crate) fn space() -> &'static Space {
-    static SPACE: OnceLock<Space> = OnceLock::new();
-    SPACE.get_or_init(|| {
-        let mut bytes = RESERVE_BYTES_MAX;
-        loop {
-            let table_bytes = (bytes / SEGMENT_BYTES) * size_of::<Segment>();
-            if let Some(raw) = map(bytes + SEGMENT_BYTES) {
-                if let Some(table) = map(table_bytes) {
-                    let base = raw.wrapping_add(raw.align_offset(SEGMENT_BYTES));
-                    BASE.store(base, Ordering::Relaxed);
-                    return Space {
-                        base,
-                        // Zero pages are valid rows: a state of 0 is `Free`.
-                        segments: table.cast(),
-                        segment_count: (bytes / SEGMENT_BYTES) as u32,
-                        free: Mutex::new(FreeRuns { runs: BTreeMap::new(), fresh: 0 }),
-                        used: AtomicUsize::new(0),
-                        released: AtomicUsize::new(0),
-                        full: Mutex::new(Vec::new()),
-                    };
-                }
-                // SAFETY: `raw` was mapped just above with this length and nobody else
-                // knows it.
-                unsafe { libc::munmap(raw.cast(), bytes + SEGMENT_BYTES) };
+    match SPACE.get_or_init(reserve_space) {
+        Some(space) => space,
+        None => panic!("cannot reserve address space for the heap"),
+    }
+}
+
+/// Reserves the heap's address space, unless that has happened; whether there is one.
+pub fn reserve() -> bool {
+    SPACE.get_or_init(reserve_space).is_some()
+}
+
+/// As much as there is, if half as much is left: other memory needs addresses, too.
+fn reserve_space() -> Option<Space> {
+    let mut bytes = RESERVE_BYTES_MAX;
+    while bytes >= RESERVE_BYTES_MIN {
+        let table_bytes = (bytes / SEGMENT_BYTES) * size_of::<Segment>();
+        if can_map(bytes + bytes / 2)
+            && let Some(raw) = map(bytes + SEGMENT_BYTES)
+        {
+            if let Some(table) = map(table_bytes) {
+                let base = raw.wrapping_add(raw.align_offset(SEGMENT_BYTES));
+                BASE.store(base, Ordering::Relaxed);
+                return Some(Space {
+                    base,
+                    // Zero pages are valid rows: a state of 0 is `Free`.
+                    segments: table.cast(),
+                    segment_count: (bytes / SEGMENT_BYTES) as u32,
+                    free: Mutex::new(FreeRuns { runs: BTreeMap::new(), fresh: 0 }),
+                    used: AtomicUsize::new(0),
+                    released: AtomicUsize::new(0),
+                    full: Mutex::new(Vec::new()),
+                });
             }
-            bytes /= 2;
-            assert!(bytes >= RESERVE_BYTES_MIN, "cannot reserve address space for the heap");
+            // SAFETY: `raw` was mapped just above with this length and nobody else
+            // knows it.
+            unsafe { libc::munmap(raw.cast(), bytes + SEGMENT_BYTES) };
         }
-    })
+        bytes /= 2;
+    }
+    None
 }
 
 impl Space {

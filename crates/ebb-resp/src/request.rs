@@ -133,6 +133,16 @@ pub enum ProtocolError {
     ExpectedBulk(u8),
     /// An inline command whose quotes do not match, or do not end at a blank.
     UnbalancedQuotes,
+    /// There is no memory for so many arguments. Not the protocol's fault, but the end of the request.
+    OutOfMemory,
+}
+
+/// Adds an argument, if there is memory for it.
+#[inline]
+fn add(args: &mut Vec<Arg>, arg: Arg) -> Result<(), ProtocolError> {
+    args.try_reserve(1).map_err(|_| ProtocolError::OutOfMemory)?;
+    args.push(arg);
+    Ok(())
 }
 
 impl ProtocolError {
@@ -161,6 +171,7 @@ impl ProtocolError {
             Self::TooBigInline => "too big inline request",
             Self::ExpectedBulk(_) => "expected '$'",
             Self::UnbalancedQuotes => "unbalanced quotes in request",
+            Self::OutOfMemory => "out of memory",
         }
     }
 }
@@ -410,7 +421,7 @@ impl RequestParser {
             let in_span = position.saturating_add(len) <= limits.inline_span_max as usize;
             if available.saturating_sub(2) >= len && available >= 2 && in_span {
                 // Both fit: `position + len` is at most `inline_span_max`, which is a `u32`.
-                args.push(Arg::Inline { start: position as u32, len: len as u32 });
+                add(args, Arg::Inline { start: position as u32, len: len as u32 })?;
                 // Redis does not look at the two bytes after a payload, so neither does this.
                 position += len + 2;
                 args_left -= 1;
@@ -421,7 +432,7 @@ impl RequestParser {
                 self.scanned = position;
                 state = State::BulkHeader;
             } else if !in_span || (available < len && len >= limits.external_bulk_min) {
-                args.push(Arg::External(self.externals));
+                add(args, Arg::External(self.externals))?;
                 self.externals += 1;
                 state = State::External(len);
             } else {

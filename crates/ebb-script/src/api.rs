@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use ebb_engine::REDIS_VERSION;
+use ebb_engine::{REDIS_VERSION, scratch};
 use mlua::{Lua, MultiValue, Table, Value};
 use sha1::{Digest, Sha1};
 
@@ -96,10 +96,15 @@ pub(crate) fn as_number(lua: &Lua, value: &Value) -> Option<f64> {
     }
 }
 
+/// A copy of bytes, if there is memory for it.
+pub(crate) fn copied(bytes: &[u8]) -> Option<Vec<u8>> {
+    scratch::require(bytes.len()).is_ok().then(|| bytes.to_vec())
+}
+
 /// An argument as a string, as Lua converts it.
 pub(crate) fn as_string(lua: &Lua, value: &Value) -> Option<Vec<u8>> {
     match value {
-        Value::String(string) => Some(string.as_bytes().to_vec()),
+        Value::String(string) => copied(&string.as_bytes()),
         Value::Integer(_) | Value::Number(_) => {
             as_number(lua, value).map(|number| number::general(number, 14).into_bytes())
         }
@@ -231,7 +236,7 @@ fn log(lua: &Lua, args: MultiValue) -> Answer {
 /// The one argument of a function, if it is a string and alone.
 fn only_string(args: &MultiValue) -> Option<Vec<u8>> {
     match (args.len(), args.front()) {
-        (1, Some(Value::String(text))) => Some(text.as_bytes().to_vec()),
+        (1, Some(Value::String(text))) => copied(&text.as_bytes()),
         _ => None,
     }
 }

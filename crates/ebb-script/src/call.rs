@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use ebb_engine::scripting::{Interruption, Rules, Running};
-use ebb_engine::{Context, Reply, Resolved};
+use ebb_engine::{CommandError, Context, Reply, Resolved};
 use ebb_resp::Protocol;
 use mlua::{BorrowedBytes, Lua, MultiValue, Table, Value};
 
@@ -114,6 +114,10 @@ impl Invocation<'_, '_> {
         let ran = self.ctx.call_from_script(args, &mut self.rules, &mut self.reply);
         if let Err(error) = ran {
             self.error.extend_from_slice(error.text().as_bytes());
+            return Called::Failed;
+        }
+        if self.reply.is_starved() {
+            self.error.extend_from_slice(CommandError::OutOfMemory.text().as_bytes());
             return Called::Failed;
         }
         match self.reply.parts().0 {

@@ -17,6 +17,8 @@ mod cmsgpack;
 mod code;
 mod library;
 mod machine;
+#[allow(unsafe_code)]
+mod memory;
 mod number;
 mod random;
 #[allow(unsafe_code, reason = "it is the way between Lua and the server")]

@@ -11,6 +11,7 @@ use mlua::{
 };
 
 use crate::code::{Functions, Scripts};
+use crate::memory::{self, Original};
 use crate::random::Random;
 use crate::raw::Door;
 use crate::{api, call};
@@ -48,6 +49,13 @@ pub(crate) struct Machine {
     version: u64,
     /// Garbage is collected when it holds so many bytes.
     collect_at: Cell<usize>,
+    allocator: Original,
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        memory::restore(&self.lua, &self.allocator);
+    }
 }
 
 impl Machine {
@@ -55,6 +63,7 @@ impl Machine {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS;
         // Panics are not to be caught by scripts' `pcall`, which is not mlua's.
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
+        let allocator = memory::make_fallible(&lua)?;
         let random = Rc::new(RefCell::new(Random::new(0)));
         let host = api::host(&lua, &random)?;
         let sandbox = lua.load(include_str!("sandbox.lua")).set_name(SANDBOX);
@@ -74,6 +83,7 @@ impl Machine {
             visible,
             version,
             collect_at: Cell::new(usize::MAX),
+            allocator,
             lua,
         };
         machine.watch()?;
@@ -140,6 +150,7 @@ impl Machine {
             self.collect_at.set(grown_at(bytes));
         }
         self.collect_at.set(self.collect_at.get().min(grown_at(bytes)));
+        memory::recover(&self.lua);
         note_bytes(ctx, kind, bytes);
     }
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ebb_engine::scratch;
 use ebb_engine::scripting::{Rules, Script, ScriptFlags, Sha};
 use ebb_engine::{CommandError, CommandResult, Context};
 use ebb_resp::Protocol;
@@ -145,6 +146,7 @@ pub(crate) fn run(
     let Ready { machine, code } = ready;
     let over_limit = ctx.server.is_over_limit();
     admit(code.flags, read_only, over_limit)?;
+    scratch::require(ctx.args.iter().map(|arg| arg.len() + 32).sum())?;
     ctx.feed_script_to_monitors();
     let (db, protocol, in_script) = (ctx.session.db, ctx.session.protocol, ctx.session.in_script);
     ctx.session.in_script = true;

@@ -1,5 +1,6 @@
 //! The library `struct`: values as bytes of a given layout, as lua-struct 0.2 packs them.
 
+use ebb_engine::scratch;
 use mlua::{Lua, MultiValue, Table, Value};
 
 use crate::api::{Answer, as_number, as_string, bad, bad_number, raise, type_name};
@@ -145,6 +146,7 @@ fn pack_all(lua: &Lua, args: &[Value]) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     let mut at = 1;
     while let Some((item, padding)) = format.next(out.len())? {
+        scratch::make_room(&mut out, padding).map_err(|_| "not enough memory")?;
         out.resize(out.len() + padding, 0);
         match item {
             Item::Padding => {

@@ -16,7 +16,7 @@ use ebb_heap::ArenaId;
 use ebb_keyspace::Shared;
 use ebb_resp::{Arg, Limits, Progress, ProtocolError, RequestParser};
 
-use crate::output::{Output, is_transient};
+use crate::output::{Output, is_transient, starved};
 
 mod delivery;
 mod figures;
@@ -147,12 +147,21 @@ impl Connection {
         }
     }
 
-    /// Keeps what is left of the input.
-    fn keep(&mut self, input: &[u8], upto: usize, cut: std::ops::Range<usize>) {
+    /// Keeps what is left of the input. An error says that there is no memory for it.
+    fn keep(&mut self, input: &[u8], upto: usize, cut: std::ops::Range<usize>) -> io::Result<()> {
         if upto < input.len() {
+            self.pending.try_reserve(input.len() - upto).map_err(starved)?;
             self.pending.extend_from_slice(&input[upto..cut.start.max(upto)]);
             self.pending.extend_from_slice(&input[cut.end.max(upto)..]);
         }
+        Ok(())
+    }
+
+    /// Makes room for so many more bytes of input.
+    fn make_room(&mut self, bytes: usize) -> io::Result<()> {
+        self.pending.try_reserve(bytes).map_err(starved)?;
+        self.pending.resize(self.pending.len() + bytes, 0);
+        Ok(())
     }
 
     /// Visits the values of the heap that it refers to.
@@ -185,18 +194,18 @@ impl Connection {
         if self.pending.is_empty() {
             let buffer = std::mem::take(&mut tools.buffer);
             let result = self.socket.read(buffer);
-            let fate = result.map(|len| {
+            let fate = result.and_then(|len| {
                 self.count_in(tools.server, len);
                 let Consumed { upto, cut, fate } = self.consume(tools, &buffer[..len]);
-                self.keep(&buffer[..len], upto, cut);
-                self.after_read(tools.server, fate, len, buffer.len())
+                self.keep(&buffer[..len], upto, cut)?;
+                Ok(self.after_read(tools.server, fate, len, buffer.len()))
             });
             tools.buffer = buffer;
             return fate;
         }
         let old = self.pending.len();
         let room = PENDING_READ_BYTES.max(old.min(READ_BYTES));
-        self.pending.resize(old + room, 0);
+        self.make_room(room)?;
         let result = self.socket.read(&mut self.pending[old..]);
         self.pending.truncate(old + result.as_ref().map_or(0, |len| *len));
         let len = result?;
@@ -424,20 +433,21 @@ impl Connection {
         let Some(last) = requests.last() else { return Ran::Done };
         let whole = last.first + last.count;
         let mut shared = Vec::new();
-        let args: Vec<&[u8]> = self.args[..whole]
-            .iter()
-            .enumerate()
-            .map(|(at, arg)| match *arg {
-                Arg::External(index) => match &self.externals[index as usize] {
-                    Some(value) => {
-                        shared.push((at, value.clone()));
-                        value.as_slice()
-                    }
-                    None => &[],
-                },
-                _ => self.parser.resolve(arg, input),
-            })
-            .collect();
+        let mut args: Vec<&[u8]> = Vec::new();
+        if args.try_reserve_exact(whole).is_err() {
+            self.session.close_after_reply = true;
+            return Ran::Close(0);
+        }
+        args.extend(self.args[..whole].iter().enumerate().map(|(at, arg)| match *arg {
+            Arg::External(index) => match &self.externals[index as usize] {
+                Some(value) => {
+                    shared.push((at, value.clone()));
+                    value.as_slice()
+                }
+                None => &[],
+            },
+            _ => self.parser.resolve(arg, input),
+        }));
         // A request with such arguments is alone.
         self.session.starved = self.externals.iter().any(Option::is_none);
         let reply = &mut *tools.reply;

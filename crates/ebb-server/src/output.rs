@@ -1,6 +1,6 @@
 //! Output that a socket has not taken yet: bytes, and values by reference.
 
-use std::collections::VecDeque;
+use std::collections::{TryReserveError, VecDeque};
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 
@@ -93,29 +93,40 @@ impl Output {
         self.chunks.len()
     }
 
-    /// Adds bytes.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
+    /// Adds bytes. An error says that there is no memory for them.
+    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         if bytes.is_empty() {
-            return;
+            return Ok(());
         }
-        self.bytes += bytes.len();
         if let Some(Chunk::Bytes(last)) = self.chunks.back_mut()
             && last.len() < 16 * 1024
         {
+            last.try_reserve(bytes.len()).map_err(starved)?;
             last.extend_from_slice(bytes);
-            return;
+        } else {
+            let mut chunk = Vec::new();
+            chunk.try_reserve_exact(bytes.len()).map_err(starved)?;
+            chunk.extend_from_slice(bytes);
+            self.push_chunk(Chunk::Bytes(chunk))?;
         }
-        self.chunks.push_back(Chunk::Bytes(bytes.to_vec()));
+        self.bytes += bytes.len();
+        Ok(())
+    }
+
+    fn push_chunk(&mut self, chunk: Chunk) -> io::Result<()> {
+        self.chunks.try_reserve(1).map_err(starved)?;
+        self.chunks.push_back(chunk);
+        Ok(())
     }
 
     /// Adds a message, by reference if that is cheaper.
-    fn push_message(&mut self, message: &Message) {
+    fn push_message(&mut self, message: &Message) -> io::Result<()> {
         if message.len() < MESSAGE_REFERENCE_MIN {
-            self.push(message);
-        } else {
-            self.bytes += message.len();
-            self.chunks.push_back(Chunk::Message(Arc::clone(message)));
+            return self.push(message);
         }
+        self.push_chunk(Chunk::Message(Arc::clone(message)))?;
+        self.bytes += message.len();
+        Ok(())
     }
 
     /// Sends messages, as far as the socket takes them; the rest waits. Answers bytes sent. Short
@@ -137,7 +148,7 @@ impl Output {
             _ => &[],
         };
         if bytes.is_empty() {
-            messages.iter().for_each(|message| self.push_message(message));
+            messages.iter().try_for_each(|message| self.push_message(message))?;
             return self.flush(socket);
         }
         // Most often the socket takes it all.
@@ -150,14 +161,14 @@ impl Output {
             Err(error) => return Err(error),
         };
         if sent < total {
-            messages.iter().for_each(|message| self.push_message(message));
+            messages.iter().try_for_each(|message| self.push_message(message))?;
             self.advance(sent);
         }
         Ok(sent)
     }
 
     /// Adds a reply from its byte `from` on.
-    fn push_reply(&mut self, reply: &Reply, mut from: usize) {
+    fn push_reply(&mut self, reply: &Reply, mut from: usize) -> io::Result<()> {
         for part in parts(reply) {
             let bytes = part.bytes();
             if from >= bytes.len() {
@@ -171,18 +182,19 @@ impl Output {
                     if from > 0 {
                         self.sent = from;
                     }
-                    self.chunks.push_back(Chunk::Shared(shared.clone()));
+                    self.push_chunk(Chunk::Shared(shared.clone()))?;
                 }
-                Part::Bytes(bytes) => self.push(&bytes[from..]),
+                Part::Bytes(bytes) => self.push(&bytes[from..])?,
             }
             from = 0;
         }
+        Ok(())
     }
 
     /// Sends a reply, as far as the socket takes it; the rest waits. Answers bytes sent.
     pub(crate) fn send(&mut self, socket: &mut impl Write, reply: &Reply) -> io::Result<usize> {
         if !self.is_empty() {
-            self.push_reply(reply, 0);
+            self.push_reply(reply, 0)?;
             return self.flush(socket);
         }
         let (bytes, references) = reply.parts();
@@ -202,7 +214,7 @@ impl Output {
         if references.is_empty() && sent == bytes.len() {
             return Ok(sent);
         }
-        self.push_reply(reply, sent);
+        self.push_reply(reply, sent)?;
         if !self.is_empty() && !references.is_empty() {
             // More slices than one call takes: the socket may have room yet.
             return Ok(sent + self.flush(socket)?);
@@ -250,6 +262,12 @@ impl Output {
         }
         self.chunks.shrink_to(4);
     }
+}
+
+/// There is no memory for a buffer of a client: it is closed, as if it had broken off.
+pub(crate) fn starved(_: TryReserveError) -> io::Error {
+    tracing::warn!("No memory for a buffer of a client: it is closed");
+    io::ErrorKind::OutOfMemory.into()
 }
 
 /// Whether a socket just has no data or no room now.
@@ -331,7 +349,7 @@ mod tests {
             assert!(slow.got == expected, "step {step}");
         }
         let mut output = Output::default();
-        output.push_message(&large);
+        output.push_message(&large).unwrap();
         assert_eq!(Arc::strong_count(&large), 2);
     }
 }

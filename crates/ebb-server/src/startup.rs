@@ -56,6 +56,11 @@ fn run(config: Config, allocator: Allocator) -> Result<(), String> {
         describe_client: ebb_commands::connection::describe,
         apply: apply::apply,
     };
+    if !ebb_heap::reserve() {
+        return Err(
+            "Cannot reserve address space for the data: is there a limit (ulimit -v)?".into()
+        );
+    }
     let listeners = listener::bind(&config)?;
     if listeners.is_empty() {
         return Err("Configured to not listen anywhere, exiting.".into());

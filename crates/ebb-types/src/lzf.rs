@@ -22,7 +22,8 @@ pub fn decompress(mut input: &[u8], len: u64) -> Option<Vec<u8>> {
         return None;
     }
     let len = len as usize;
-    let mut out = Vec::with_capacity(len);
+    let mut out = Vec::new();
+    out.try_reserve_exact(len).ok()?;
     while let Some((&control, rest)) = input.split_first() {
         input = rest;
         let control = usize::from(control);

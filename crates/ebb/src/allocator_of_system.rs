@@ -3,6 +3,9 @@
 
 use ebb_server::Allocator;
 
+/// There is nothing to prepare.
+pub(crate) fn prepare() {}
+
 pub(crate) const ALLOCATOR: Allocator = Allocator {
     refresh: |_| (),
     purge: || (),

@@ -97,6 +97,7 @@ fn serve(args: &[OsString]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    allocator::prepare();
     let started = ebb_server::start(*config, allocator::ALLOCATOR);
     if started { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -4,6 +4,7 @@ use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Event, Flags, Group, KeyFlags,
     KeySpec,
 };
+use ebb_engine::{scratch, string_of};
 use ebb_keyspace::{Deadline, StringValue};
 use ebb_types::bitmap::{BitOp, combine};
 
@@ -69,8 +70,23 @@ fn parse(ctx: &Context<'_>) -> Result<BitOp, CommandError> {
     }
 }
 
+/// The length of the longest source.
+fn longest(ctx: &mut Context<'_>) -> Result<usize, CommandError> {
+    let mut longest = 0;
+    for at in 3..ctx.args.len() {
+        let key = ctx.key(at);
+        let len = ctx.peek(&key).map(string_of).transpose()?.map_or(0, |value| value.len());
+        longest = longest.max(len);
+    }
+    Ok(longest)
+}
+
 fn run(ctx: &mut Context<'_>) -> CommandResult {
     let operation = parse(ctx)?;
+    // Copies of the sources, and a result of the length of the longest of them, twice for ONE.
+    ctx.require_copies((3..ctx.args.len()).map(|at| ctx.key(at)).collect::<Vec<_>>())?;
+    let longest = longest(ctx)?;
+    scratch::require(2 * longest)?;
     let mut sources = Vec::with_capacity(ctx.args.len() - 3);
     for at in 3..ctx.args.len() {
         let key = ctx.key(at);

@@ -30,6 +30,8 @@ pub(super) static DUMP: CommandSpec = CommandSpec {
 fn dump(ctx: &mut Context<'_>) -> CommandResult {
     let key = ctx.key(1);
     let compress = ctx.server.config.get(id::RDBCOMPRESSION);
+    // The payload while it grows: what there is, and twice as much beside it.
+    ctx.require_copies([key, key, key])?;
     match ctx.read(&key).map(|entry| rdb::dump(&entry, compress)) {
         Some(payload) => ctx.reply.bulk(&payload),
         None => ctx.reply.null(),

@@ -1,7 +1,8 @@
 //! KEYS and RANDOMKEY.
 
 use ebb_engine::{
-    Argument, ArgumentKind, Categories, CommandResult, CommandSpec, Context, Flags, Scope,
+    Argument, ArgumentKind, Categories, CommandError, CommandResult, CommandSpec, Context, Flags,
+    Reply, Scope,
 };
 use ebb_types::glob;
 use rand::Rng;
@@ -24,18 +25,23 @@ pub(super) static KEYS: CommandSpec = CommandSpec {
 fn keys(ctx: &mut Context<'_>) -> CommandResult {
     let (pattern, db, now_ms) = (ctx.arg(1), ctx.session.db, ctx.now_ms);
     let all = pattern == b"*";
-    let mut found: Vec<Vec<u8>> = Vec::new();
+    // A reply of its own, because the number comes first: it says so if there is no memory.
+    let (mut found, mut count) = (Reply::default(), 0);
     ctx.each_shard(|shard| {
         shard.db_ref(db).for_each(|entry| {
             let key = entry.key();
             let is_due = entry.deadline().is_some_and(|at| at <= now_ms);
             if !is_due && (all || glob::matches(pattern, key, false)) {
-                found.push(key.to_vec());
+                found.bulk(key);
+                count += 1;
             }
         });
     });
-    ctx.reply.array(found.len());
-    found.iter().for_each(|key| ctx.reply.bulk(key));
+    if found.is_starved() {
+        return Err(CommandError::OutOfMemory);
+    }
+    ctx.reply.array(count);
+    ctx.reply.raw(found.parts().0);
     Ok(())
 }
 

@@ -170,6 +170,8 @@ fn check_patterns(ctx: &mut Context<'_>, option: &str) -> CommandResult {
 /// direction.
 fn elements(ctx: &mut Context<'_>, descending: bool) -> Result<(Vec<Vec<u8>>, Type), CommandError> {
     let key = ctx.key(1);
+    // The elements, and once more with what they are sorted by.
+    ctx.require_copies([ctx.key(1), ctx.key(1)])?;
     let Some(entry) = ctx.read(&key) else { return Ok((Vec::new(), Type::List)) };
     let mut all = Vec::new();
     let kind = entry.value_type();

@@ -167,6 +167,7 @@ impl Query<'_> {
 
     /// Searches the sorted set of a key, and answers or stores what is found.
     pub(super) fn run(&self, ctx: &mut Context<'_>, source: &Key<'_>) -> CommandResult {
+        ctx.require_copies([*source])?;
         let Some(target) = &self.target else {
             let (set, reply) = ctx.read_sorted_set_and_reply(source)?;
             let places = set.map_or(Vec::new(), |set| self.find(&set));

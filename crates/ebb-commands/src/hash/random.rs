@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use ebb_collections::HashRef;
 use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group, KeyFlags, KeySpec,
+    Reply,
 };
 use rand::seq::SliceRandom;
 
@@ -47,76 +48,93 @@ fn hrandfield(ctx: &mut Context<'_>) -> CommandResult {
     if values && count.unsigned_abs() > i64::MAX as u64 / 2 {
         return Err(CommandError::OutOfRange);
     }
-    let pairs = draw(ctx, count)?;
-    let reply = &mut *ctx.reply;
-    let nested = values && reply.is_resp3();
-    reply.array(if values && !nested { pairs.len() * 2 } else { pairs.len() });
-    for (name, value) in &pairs {
-        if nested {
-            reply.array(2);
-        }
-        reply.bulk(name);
-        if values {
-            reply.bulk(value);
+    let nested = values && ctx.reply.is_resp3();
+    let len = |pairs| if values && !nested { 2 * pairs } else { pairs };
+    if count < 0 {
+        let (drawn, pairs) = repeated(ctx, count.unsigned_abs() as usize, values)?;
+        ctx.reply.array(len(pairs));
+        ctx.reply.raw(drawn.parts().0);
+        return Ok(());
+    }
+    let pairs = distinct(ctx, count as usize)?;
+    ctx.reply.array(len(pairs.len()));
+    pairs.iter().for_each(|(name, value)| write_pair(ctx.reply, name, values.then_some(value)));
+    Ok(())
+}
+
+fn write_pair(reply: &mut Reply, name: &[u8], value: Option<impl AsRef<[u8]>>) {
+    if value.is_some() && reply.is_resp3() {
+        reply.array(2);
+    }
+    reply.bulk(name);
+    if let Some(value) = value {
+        reply.bulk(value.as_ref());
+    }
+}
+
+/// Fields drawn one by one, but no more than the reply has room for; encoded, and their number.
+fn repeated(
+    ctx: &mut Context<'_>,
+    count: usize,
+    values: bool,
+) -> Result<(Reply, usize), CommandError> {
+    let (key, now_ms, room) = (ctx.key(1), ctx.now_ms, ctx.reply.room());
+    let mut random = rand::rngs::SmallRng::clone(ctx.random);
+    let (mut drawn, mut pairs) = (Reply::default(), 0);
+    drawn.set_protocol(ctx.reply.protocol());
+    if let Some(hash) = ctx.read_hash(&key)? {
+        let mut live = false;
+        hash.for_each(|field| live |= !field.is_due(now_ms));
+        while live && pairs < count && drawn.len() <= room && !drawn.is_starved() {
+            if let Some(field) = hash.sample(&mut random).filter(|field| !field.is_due(now_ms)) {
+                write_pair(&mut drawn, field.name, values.then_some(&field.value));
+                pairs += 1;
+            }
         }
     }
-    Ok(())
+    *ctx.random = random;
+    if drawn.is_starved() { Err(CommandError::OutOfMemory) } else { Ok((drawn, pairs)) }
 }
 
 fn one(ctx: &mut Context<'_>) -> CommandResult {
-    let pairs = draw(ctx, -1)?;
-    match pairs.first() {
-        Some((name, _)) => ctx.reply.bulk(name),
-        None => ctx.reply.null(),
+    match repeated(ctx, 1, false)? {
+        (_, 0) => ctx.reply.null(),
+        (drawn, _) => ctx.reply.raw(drawn.parts().0),
     }
     Ok(())
 }
 
-/// `count` different fields, or all; or, of a negative count, that many with repetitions.
-fn draw(ctx: &mut Context<'_>, count: i64) -> Result<Vec<Pair>, CommandError> {
-    let (key, now_ms, room) = (ctx.key(1), ctx.now_ms, ctx.reply.room());
+/// `count` different fields, or all.
+fn distinct(ctx: &mut Context<'_>, count: usize) -> Result<Vec<Pair>, CommandError> {
+    let (key, now_ms) = (ctx.key(1), ctx.now_ms);
+    ctx.require_copies([key])?;
     let mut random = rand::rngs::SmallRng::clone(ctx.random);
     let Some(hash) = ctx.read_hash(&key)? else { return Ok(Vec::new()) };
     let mut pairs = Vec::new();
-    if count < 0 || (count as usize) < hash.len() / 3 && !hash.is_expiring() {
-        pairs = sample(hash, count, room, now_ms, &mut random);
+    if count < hash.len() / 3 && !hash.is_expiring() {
+        pairs = sample(hash, count, &mut random);
     } else {
         hash.for_each(|field| {
             if !field.is_due(now_ms) {
                 pairs.push((field.name.to_vec(), field.value.to_vec()));
             }
         });
-        if (count as usize) < pairs.len() {
+        if count < pairs.len() {
             pairs.shuffle(&mut random);
-            pairs.truncate(count as usize);
+            pairs.truncate(count);
         }
     }
     *ctx.random = random;
     Ok(pairs)
 }
 
-/// Draws fields one by one, but no more than a reply has room for.
-fn sample(
-    hash: HashRef<'_>,
-    count: i64,
-    room: usize,
-    now_ms: i64,
-    random: &mut rand::rngs::SmallRng,
-) -> Vec<Pair> {
+/// Draws fields of a hash that has many more, none with a deadline.
+fn sample(hash: HashRef<'_>, count: usize, random: &mut rand::rngs::SmallRng) -> Vec<Pair> {
     let mut pairs = Vec::new();
     let mut seen = HashSet::new();
-    let mut bytes = 0;
-    let mut live = false;
-    hash.for_each(|field| live |= !field.is_due(now_ms));
-    while live && pairs.len() < count.unsigned_abs() as usize && bytes <= room {
-        let Some(field) = hash.sample(random).filter(|field| !field.is_due(now_ms)) else {
-            continue;
-        };
-        if count < 0 || seen.insert(field.name) {
-            // A string of the reply has at least five bytes more.
-            bytes = bytes.saturating_add(field.name.len() + 5);
-            pairs.push((field.name.to_vec(), field.value.to_vec()));
-        }
+    while pairs.len() < count {
+        let field = hash.sample(random).filter(|field| seen.insert(field.name));
+        pairs.extend(field.map(|field| (field.name.to_vec(), field.value.to_vec())));
     }
     pairs
 }

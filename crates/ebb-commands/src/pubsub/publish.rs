@@ -1,6 +1,7 @@
 //! PUBLISH and SPUBLISH: a message to all who listen.
 
 use ebb_engine::pubsub::Kind;
+use ebb_engine::scratch;
 use ebb_engine::{Argument, CommandResult, CommandSpec, Context, Flags, Group, KeyFlags, KeySpec};
 
 pub(super) static PUBLISH: CommandSpec = CommandSpec {
@@ -39,6 +40,8 @@ pub(super) static SPUBLISH: CommandSpec = CommandSpec {
 };
 
 fn publish(ctx: &mut Context<'_>, kind: Kind) -> CommandResult {
+    // It is encoded for each protocol, and the encoding copied to be shared.
+    scratch::require(4 * (ctx.args[1].len() + ctx.args[2].len()))?;
     let post = &mut ctx.journal.effects.post;
     let receivers = ctx.server.pubsub.publish(ctx.server, kind, ctx.args[1], ctx.args[2], post);
     ctx.reply.count(receivers);

@@ -219,6 +219,7 @@ fn difference<'s>(sets: Vec<SetRef<'s>>, mut visit: impl FnMut(Member<'s>) -> bo
 
 fn reply_with(ctx: &mut Context<'_>, operation: Operation) -> CommandResult {
     let keys: Vec<Key<'_>> = (1..ctx.args.len()).map(|at| ctx.key(at)).collect();
+    ctx.require_copies(keys.iter().copied())?;
     let (entries, reply) = ctx.read_all(&keys);
     let mut members = Vec::new();
     operation.walk(sets_in(entries)?, |member| {
@@ -233,6 +234,7 @@ fn reply_with(ctx: &mut Context<'_>, operation: Operation) -> CommandResult {
 fn store(ctx: &mut Context<'_>, operation: Operation, event: Event) -> CommandResult {
     let target = ctx.key(1);
     let keys: Vec<Key<'_>> = (2..ctx.args.len()).map(|at| ctx.key(at)).collect();
+    ctx.require_copies(keys.iter().copied())?;
     let mut result = ctx.new_set(&target);
     let (entries, _) = ctx.read_all(&keys);
     let mut added = Ok(true);

@@ -64,6 +64,7 @@ fn spop(ctx: &mut Context<'_>) -> CommandResult {
 /// Removes up to `count` members and returns them.
 fn pop(ctx: &mut Context<'_>, count: usize) -> Result<Vec<Vec<u8>>, CommandError> {
     let key = ctx.key(1);
+    ctx.require_copies([ctx.key(1)])?;
     let mut random = SmallRng::clone(ctx.random);
     let (Some(mut set), _) = ctx.edit_set(&key)? else { return Ok(Vec::new()) };
     let len = set.as_ref().len();
@@ -98,6 +99,9 @@ fn srandmember(ctx: &mut Context<'_>) -> CommandResult {
         _ => return Err(CommandError::Syntax),
     };
     let key = ctx.key(1);
+    if count.is_some_and(|count| count > 0) {
+        ctx.require_copies([ctx.key(1)])?;
+    }
     let mut random = SmallRng::clone(ctx.random);
     let (set, reply) = ctx.read_set_and_reply(&key)?;
     match (set, count) {

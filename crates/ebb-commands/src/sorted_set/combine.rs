@@ -262,6 +262,7 @@ fn reply_with(ctx: &mut Context<'_>, operation: Operation) -> CommandResult {
     // Of two errors, a wrong type is told first.
     let options = Options::parse(ctx, keys.end, keys.len(), operation, false);
     let keys: Vec<Key<'_>> = keys.map(|at| ctx.key(at)).collect();
+    ctx.require_copies(keys.iter().chain(&keys).copied())?;
     let (entries, reply) = ctx.read_all(&keys);
     let sources = sources_in(entries)?;
     let options = options?;
@@ -278,6 +279,7 @@ fn store(ctx: &mut Context<'_>, operation: Operation, event: Event) -> CommandRe
     let keys = keys_at(ctx, 2)?;
     let options = Options::parse(ctx, keys.end, keys.len(), operation, true);
     let keys: Vec<Key<'_>> = keys.map(|at| ctx.key(at)).collect();
+    ctx.require_copies(keys.iter().chain(&keys).copied())?;
     let mut result = ctx.new_sorted_set(&target);
     let (entries, _) = ctx.read_all(&keys);
     let sources = sources_in(entries)?;

@@ -92,6 +92,9 @@ pub(crate) fn pop(
     end: End,
     count: usize,
 ) -> Result<Popped, CommandError> {
+    if count > 1 {
+        ctx.require_copies([*key])?;
+    }
     let (Some(mut set), _) = ctx.edit_sorted_set(key)? else { return Ok(Vec::new()) };
     let len = set.as_ref().len();
     let count = count.min(len);

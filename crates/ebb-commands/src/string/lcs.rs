@@ -1,5 +1,6 @@
 //! LCS: the longest common subsequence of two strings.
 
+use ebb_engine::scratch;
 use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group, KeyFlags, KeySpec,
 };
@@ -69,6 +70,7 @@ fn text_of(ctx: &mut Context<'_>, at: usize) -> Result<Vec<u8>, CommandError> {
 }
 
 fn run(ctx: &mut Context<'_>) -> CommandResult {
+    ctx.require_copies([ctx.key(1), ctx.key(2)])?;
     let (a, b) = (text_of(ctx, 1)?, text_of(ctx, 2)?);
     let options = parse(ctx)?;
     // One bit for each pair of bytes is kept, unless only the length is asked for.
@@ -76,6 +78,9 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
     if a.len().saturating_mul(b.len()) > PAIRS_MAX {
         return Err(CommandError::new("ERR String too long for LCS"));
     }
+    // A row of lengths, the bits, and the text and its runs.
+    let bits = if options.len { 0 } else { b.len().div_ceil(64) * 8 * a.len() };
+    scratch::require(4 * b.len() + bits + 34 * a.len().min(b.len()))?;
     if options.len {
         ctx.reply.count(lcs::lcs_len(&a, &b));
         return Ok(());

@@ -1,5 +1,6 @@
 //! Lua values as JSON.
 
+use ebb_engine::scratch;
 use mlua::{Table, Value};
 
 use super::{DEPTH_LIMIT, Invalid, Settings};
@@ -12,6 +13,13 @@ pub(super) fn encode(settings: &Settings, value: &Value) -> Result<Vec<u8>, Stri
     encoder.value(value, 0)?;
     Ok(encoder.out)
 }
+
+/// More than the text of a number, a word, or what stands between values.
+const SHORT_MAX: usize = 64;
+/// The most bytes that stand for one.
+const ESCAPED_MAX: usize = 6;
+/// Room is made for so many bytes of a text at a time.
+const CHUNK: usize = 4096;
 
 struct Encoder<'s> {
     settings: &'s Settings,
@@ -38,9 +46,15 @@ fn memory(error: mlua::Error) -> String {
 }
 
 impl Encoder<'_> {
+    /// Makes room for what comes next.
+    fn fit(&mut self, bytes: usize) -> Result<(), String> {
+        scratch::make_room(&mut self.out, bytes).map_err(|_| "not enough memory".into())
+    }
+
     fn value(&mut self, value: &Value, depth: i64) -> Result<(), String> {
+        self.fit(SHORT_MAX)?;
         match value {
-            Value::String(text) => self.string(&text.as_bytes()),
+            Value::String(text) => self.string(&text.as_bytes())?,
             Value::Integer(_) | Value::Number(_) => {
                 self.number(as_f64(value).unwrap_or_default())?;
             }
@@ -74,8 +88,17 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    fn string(&mut self, text: &[u8]) {
+    fn string(&mut self, text: &[u8]) -> Result<(), String> {
         self.out.push(b'"');
+        for chunk in text.chunks(CHUNK) {
+            self.fit(chunk.len() * ESCAPED_MAX + SHORT_MAX)?;
+            self.escaped(chunk);
+        }
+        self.out.push(b'"');
+        Ok(())
+    }
+
+    fn escaped(&mut self, text: &[u8]) {
         for &byte in text {
             match byte {
                 b'"' | b'\\' | b'/' => self.out.extend([b'\\', byte]),
@@ -88,7 +111,6 @@ impl Encoder<'_> {
                 _ => self.out.push(byte),
             }
         }
-        self.out.push(b'"');
     }
 
     fn table(&mut self, table: &Table, depth: i64) -> Result<(), String> {
@@ -148,7 +170,7 @@ impl Encoder<'_> {
                 self.out.push(b',');
             }
             match (&key, as_f64(&key)) {
-                (Value::String(text), _) => self.string(&text.as_bytes()),
+                (Value::String(text), _) => self.string(&text.as_bytes())?,
                 (_, Some(number)) => {
                     self.out.push(b'"');
                     self.number(number)?;

@@ -1,5 +1,6 @@
 //! Lua values as MessagePack.
 
+use ebb_engine::scratch;
 use mlua::{Table, Value};
 
 use crate::number::exact_i64;
@@ -9,6 +10,9 @@ const DEPTH_MAX: usize = 16;
 
 /// Appends a value. What MessagePack does not have is nil.
 pub(super) fn encode(out: &mut Vec<u8>, value: &Value, depth: usize) -> mlua::Result<()> {
+    let len = value.as_string().map_or(0, |text| text.as_bytes().len());
+    // Beside a text there is its kind and its length; other values are no longer.
+    scratch::make_room(out, len + 16).map_err(|_| mlua::Error::runtime("not enough memory"))?;
     match value {
         Value::String(text) => string(out, &text.as_bytes()),
         Value::Integer(integer) => self::integer(out, *integer),

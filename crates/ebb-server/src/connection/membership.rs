@@ -117,7 +117,9 @@ impl Connection {
                 Some(consumed) => consumed,
                 None => self.go_through(tools, input, at),
             };
-        self.keep(input, upto, cut);
+        if self.keep(input, upto, cut).is_err() {
+            return Fate::Close;
+        }
         self.after_read(tools.server, fate, len, if full { len } else { usize::MAX })
     }
 }

@@ -11,7 +11,9 @@ impl Connection {
     /// Keeps what the client sends while it waits, so that its end is noticed.
     pub(super) fn read_ahead(&mut self, tools: &mut Tools<'_>) -> Fate {
         let old = self.pending.len();
-        self.pending.resize(old + PENDING_READ_BYTES, 0);
+        if self.make_room(PENDING_READ_BYTES).is_err() {
+            return Fate::Close;
+        }
         let result = self.socket.read(&mut self.pending[old..]);
         self.pending.truncate(old + result.as_ref().map_or(0, |len| *len));
         match result {
