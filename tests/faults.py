@@ -288,7 +288,7 @@ GREEDY = [
     ("SRANDMEMBER", "set", -30_000_000), ("ZUNION", 2, "zset", "set"), ("ZDIFF", 2, "zset", "few"),
     ("ZUNIONSTORE", "dst", 2, "zset", "set"), ("ZRANDMEMBER", "zset", -30_000_000, "WITHSCORES"),
     ("ZRANGE", "zset", 0, -1, "WITHSCORES"), ("ZPOPMIN", "zset", 200_000),
-    ("HGETALL", "hash"), ("HRANDFIELD", "hash", 200_000, "WITHVALUES"), ("HRANDFIELD", "hash", -30_000_000),
+    ("HGETALL", "hash"), ("HRANDFIELD", "hash", 200_000, "WITHVALUES"), ("HRANDFIELD", "hash", -2_000_000),
     ("LRANGE", "list", 0, -1), ("LPOS", "list", "nothing", "COUNT", 0), ("XRANGE", "stream", "-", "+"),
     ("XREAD", "STREAMS", "stream", "0"), ("BITOP", "NOT", "dst", "huge"), ("BITOP", "ONE", "dst", "huge", "huge", "big"),
     ("LCS", "long", "long2"), ("LCS", "long", "long2", "IDX"), ("SETRANGE", "r", 500_000_000, "x"),
