@@ -23,7 +23,7 @@ POLICIES = ["allkeys-lru", "allkeys-lfu", "allkeys-random", "allkeys-s3fifo", "v
             "volatile-ttl", "volatile-s3fifo", "noeviction"]
 ALLOWED = ("OOM", "WRONGTYPE", "ERR value is not", "ERR hash value", "ERR The ID", "ERR no such key",
            "ERR increment", "ERR index out", "BUSY", "EXECABORT", "NOSCRIPT", "ERR string exceeds",
-           "INVALIDOBJ")
+           "INVALIDOBJ", "ERR source and destination")
 
 
 class Failure(Exception):
