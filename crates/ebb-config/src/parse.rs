@@ -233,6 +233,9 @@ impl Loader {
             }
             let text = fs::read(&path)
                 .map_err(|error| Failure::Inside(StartError::Open { path: path.clone(), error }))?;
+            if !self.config.included.contains(&canonical) {
+                self.config.included.push(canonical.clone());
+            }
             self.files.push(canonical);
             let result = self.load_from(&text, Some(&path));
             self.files.pop();

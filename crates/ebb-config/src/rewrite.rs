@@ -12,6 +12,7 @@ use std::path::Path;
 use std::{fmt, process};
 
 use crate::directive::{Directive, Id};
+use crate::included::Included;
 use crate::store::Config;
 use crate::users::{USER, UserLine, UserLines};
 use crate::value::{Kind, Parsed, Unit, show_memory};
@@ -27,6 +28,8 @@ pub enum RewriteError {
     NoFile,
     /// The file could not be read or replaced; it is as it was.
     File(io::Error),
+    /// An included file makes a partition that is not so, or not there; the file is as it was.
+    Overruled(String),
 }
 
 impl fmt::Display for RewriteError {
@@ -35,6 +38,10 @@ impl fmt::Display for RewriteError {
             RewriteError::NoFile => f.write_str("ERR The server is running without a config file"),
             RewriteError::File(error) => {
                 write!(f, "ERR Rewriting config file: {}", system_reason(error))
+            }
+            RewriteError::Overruled(reason) => {
+                // An error reply is one line, whatever the file is called.
+                write!(f, "ERR Rewriting config file: {}", reason.replace(['\r', '\n'], " "))
             }
         }
     }
@@ -62,13 +69,29 @@ impl Config {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(RewriteError::File(error)),
         };
-        replace(path, &self.rewritten(&old, all)).map_err(RewriteError::File)
+        let included = self.included_partitions();
+        if let Some(reason) = self.overruled(&included) {
+            return Err(RewriteError::Overruled(reason));
+        }
+        replace(path, &self.rewritten_beside(&old, all, &included)).map_err(RewriteError::File)
     }
 
     /// The text of a file that was `old`, made to say what is in force, and `all` of it or only
     /// what differs from the defaults.
+    #[cfg(test)]
     pub(crate) fn rewritten(&self, old: &[u8], all: bool) -> Vec<u8> {
+        self.rewritten_beside(old, all, &[])
+    }
+
+    /// The same for a file beside others, whose partitions it need not make.
+    fn rewritten_beside(&self, old: &[u8], all: bool, included: &[Included]) -> Vec<u8> {
         let lines = Lines::read(old);
+        let wanted = |id| match id {
+            id if id == crate::id::PARTITION.id() => {
+                Parsed { text: self.partitions_beside(included), bits: 0 }
+            }
+            id => self.stored(id),
+        };
         let mut new = Vec::new();
         let mut done: HashMap<Id, bool> = HashMap::new();
         let mut users = UserLines::of(self);
@@ -86,11 +109,10 @@ impl Config {
             // A line stays if the directive's lines together still say what is in force. Where they do, of those
             // that replace each other only the last matters.
             let holds = *done.entry(id).or_insert_with(|| {
-                let holds = lines
-                    .value_of(self, id)
-                    .is_some_and(|value| value.text == self.stored(id).text);
+                let (said, wanted) = (lines.value_of(self, id), wanted(id));
+                let holds = said.is_some_and(|value| value.text == wanted.text);
                 if !holds {
-                    write_directive(&mut new, self, id, name);
+                    write_directive(&mut new, &wanted, id, name);
                 }
                 holds
             });
@@ -98,10 +120,13 @@ impl Config {
                 push_line(&mut new, line.text);
             }
         }
-        let missing = table::ids()
-            .filter(|id| !lines.has(*id) && (all || self.must_be_written(*id, lines.include)));
         let mut added = Vec::new();
-        missing.for_each(|id| write_directive(&mut added, self, id, id.directive().rewritten_as));
+        for id in table::ids().filter(|id| !lines.has(*id)) {
+            let wanted = wanted(id);
+            if all || self.must_be_written(id, &wanted, lines.include) {
+                write_directive(&mut added, &wanted, id, id.directive().rewritten_as);
+            }
+        }
         users.missing().for_each(|line| push_line(&mut added, &line));
         if !added.is_empty() && !lines.signed {
             push_line(&mut new, b"");
@@ -113,8 +138,8 @@ impl Config {
 
     /// Must a directive without a line get one? One that was set back to its default must, where an included
     /// file may say otherwise.
-    fn must_be_written(&self, id: Id, include: bool) -> bool {
-        self.stored(id).text != self.default_of(id).text || (include && self.was_changed(id))
+    fn must_be_written(&self, id: Id, wanted: &Parsed, include: bool) -> bool {
+        wanted.text != self.default_of(id).text || (include && self.was_changed(id))
     }
 }
 
@@ -211,9 +236,8 @@ fn push_line(text: &mut Vec<u8>, line: &[u8]) {
 }
 
 /// Appends the lines that give a directive the value in force.
-fn write_directive(text: &mut Vec<u8>, config: &Config, id: Id, name: &str) {
+fn write_directive(text: &mut Vec<u8>, value: &Parsed, id: Id, name: &str) {
     let row = id.directive();
-    let value = config.stored(id);
     if id == crate::id::CLIENT_OUTPUT_BUFFER_LIMIT.id() {
         return write_buffer_limits(text, &value.text, name);
     }
@@ -223,7 +247,7 @@ fn write_directive(text: &mut Vec<u8>, config: &Config, id: Id, name: &str) {
     }
     let mut line = name.as_bytes().to_vec();
     line.push(b' ');
-    line.extend_from_slice(&shown(row, &value));
+    line.extend_from_slice(&shown(row, value));
     push_line(text, &line);
 }
 
