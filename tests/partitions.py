@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Partitions over a socket: quotas under concurrent writers, FLUSH, keys that move, restarts, users.
+"""Partitions over a socket: quotas under concurrent writers, FLUSH, keys that move, restarts, included files, users.
 
 usage: partitions.py EBB [--port N]
 """
@@ -21,7 +21,7 @@ def info(client, name):
     """PARTITION INFO as a dictionary."""
     reply = client("PARTITION", "INFO", name)
     assert not isinstance(reply, Error), reply
-    text = [item.decode() if isinstance(item, bytes) else item for item in reply]
+    text = [item.decode("latin1") if isinstance(item, bytes) else item for item in reply]
     return dict(zip(text[::2], text[1::2]))
 
 
@@ -197,6 +197,51 @@ def check_creation(server, client):
     client("SELECT", 0)
 
 
+def check_alteration(server, client):
+    """Keys move when a partition's prefix and database change, while they are used."""
+    client("SELECT", 2)
+    count = 100_000
+    for start in range(0, count, 1000):
+        client.pipeline([["SET", "%s:%d" % ("here" if at % 2 else "there", at), at] for at in range(start, start + 1000)])
+    prefix = b"\x00\xff\r\n\" "
+    assert client("PARTITION", "CREATE", "altered", "PREFIX", prefix) == "OK"
+    assert dict(zip(*[iter(client("PARTITION", "INFO", "altered"))] * 2))[b"prefix"] == prefix
+    client("SET", prefix + b"key", "v")
+    until("settled", lambda: info(client, "altered")["state"] == "settled")
+    assert info(client, "altered")["keys"] == 1
+    for name in ("here", "there"):
+        assert client("PARTITION", "ALTER", "altered", "PREFIX", name + ":", "DB", 2) == "OK"
+        seen = [info(client, "altered")]
+        assert seen[0]["state"] == "settling" and 0 < seen[0]["unsettled-keys"] <= count + 1000, seen[0]
+
+        def use(client, number):
+            client("SELECT", 2)
+            for at in range(number * 2 + 1, count, 997 * 2):
+                assert client("GET", "here:%d" % at) == b"%d" % at
+                assert client("INCR", "here:%d" % at) == at + 1
+                assert client("DECR", "here:%d" % at) == at
+                assert client("SET", "there:new:%d" % at, "v") == "OK"
+
+        together(server.port, use)
+        until("settled", lambda: seen.append(info(client, "altered")) or seen[-1]["state"] == "settled")
+        left = [one["unsettled-keys"] for one in seen]
+        assert left[-1] == 0 and all(b < a + count // 20 for a, b in zip(left, left[1:])), left
+        if name == "here":
+            assert info(client, "altered")["keys"] == count // 2
+    # Only now: until they have moved, keys that leave are evicted by the partition's limit too.
+    assert client("PARTITION", "ALTER", "altered", "MAXMEMORY", MB, "MAXMEMORY-POLICY", "allkeys-random") == "OK"
+    until("the limit", lambda: info(client, "altered")["bytes"] <= MB)
+    now = info(client, "altered")
+    assert 0 < now["keys"] < count // 2 and now["evicted"] > 0, now
+    assert client("DBSIZE") == now["keys"] + count // 2 + 1
+    assert client("GET", prefix + b"key") == b"v" and client("GET", "here:1") == b"1"
+    refused = client("PARTITION", "ALTER", "altered", "PREFIX", "full:", "DB", "ALL")
+    assert refused == "ERR partition 'full' has the same prefix and db", refused
+    assert client("PARTITION", "DROP", "altered") == "OK"
+    client("FLUSHDB")
+    client("SELECT", 0)
+
+
 def check_users(server, client):
     assert client("ACL", "SETUSER", "ops", "on", ">x", "+@partition", "~*") == "OK"
     assert client("ACL", "SETUSER", "app", "on", ">x", "~*", "+@all", "-@partition") == "OK"
@@ -226,6 +271,40 @@ def check_restart(server, client):
     client("SELECT", 1)
     client("SET", "conf:a", 1)
     assert 58 <= client("TTL", "conf:a") <= 60 and info(client, "configured")["keys"] == 1
+
+
+def check_includes(server):
+    """What an included file says is not written again, and does not come back unnoticed."""
+    client = server.client()
+    names = client("PARTITION", "LIST")
+    more = os.path.join(server.dir, "more.conf")
+    with open(more, "w") as file:
+        file.write('# shared\npartition "shared" prefix "\\x00\\xff" maxmemory 1mb\n')
+    with open(server.config, "a") as file:
+        file.write("include %s\n" % more)
+    server.restart()
+    client = server.client()
+    assert client("PARTITION", "LIST") == names + [b"shared"]
+    assert client("CONFIG", "REWRITE") == "OK"
+    with open(server.config) as file:
+        kept = file.read()
+    assert "partition shared" not in kept, kept
+    server.restart()
+    client = server.client()
+    assert client("PARTITION", "ALTER", "shared", "MAXMEMORY", "2mb") == "OK"
+    refused = client("CONFIG", "REWRITE")
+    assert refused == ("ERR Rewriting config file: line 2 of '%s' makes partition 'shared' other than it is: change "
+                       "the line to 'partition shared prefix \"\\x00\\xff\" maxmemory 2mb'" % more), refused
+    assert client("PARTITION", "DROP", "shared") == "OK"
+    refused = client("CONFIG", "REWRITE")
+    assert refused.endswith("makes partition 'shared', which is not there: delete the line"), refused
+    with open(server.config) as file:
+        assert file.read() == kept
+    with open(more, "w"):
+        pass
+    assert client("CONFIG", "REWRITE") == "OK"
+    server.restart()
+    assert server.client()("PARTITION", "LIST") == names
 
 
 class Configured(Server):
@@ -259,8 +338,10 @@ def main():
             ("a full partition evicts its own keys", lambda: check_evicting(server, client)),
             ("FLUSH", lambda: check_flush(client)),
             ("CREATE over keys, SWAPDB, DROP", lambda: check_creation(server, client)),
+            ("ALTER of prefix and database", lambda: check_alteration(server, client)),
             ("users", lambda: check_users(server, client)),
             ("REWRITE and restart", lambda: check_restart(server, client)),
+            ("included files", lambda: check_includes(server)),
         ]
         for name, check in checks:
             print("-- %s" % name, flush=True)

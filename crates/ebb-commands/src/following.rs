@@ -72,3 +72,49 @@ fn keys_that_are_evicted_are_deleted_by_followers() {
         assert!(heard.iter().all(|line| line.starts_with(deletion)), "{heard:?}");
     }
 }
+
+#[test]
+fn partitions_say_how_their_keys_are_deleted_by_followers() {
+    let mut client = Client::with_config(&[
+        ("maxmemory-policy", "allkeys-random"),
+        ("lazyfree-lazy-eviction", "no"),
+        ("partition", "later prefix l:"),
+        ("partition", "now prefix n: maxmemory-policy allkeys-lru lazyfree-lazy-eviction no"),
+    ]);
+    let fill = |client: &mut Client| {
+        let value = "x".repeat(1000);
+        for n in 0..500 {
+            for key in [format!("l:{n}"), format!("n:{n}"), format!("x:{n}")] {
+                client.run(&["SET", &key, &value]);
+            }
+        }
+    };
+    for (lazy, none) in [("no", "DEL"), ("yes", "UNLINK")] {
+        fill(&mut client);
+        client.say(&format!("CONFIG SET lazyfree-lazy-eviction {lazy}"));
+        let follower = Follower::default();
+        let mut effects = Effects::default();
+        effects.subscribe(Box::new(follower.clone()));
+        client.say("CONFIG SET maxmemory 1");
+        let (time, slice) = (Duration::from_secs(1), Duration::from_millis(10));
+        eviction::relieve(client.server, time, slice, &mut effects);
+        client.say("CONFIG SET maxmemory 0");
+        let heard = follower.heard();
+        for (command, prefix) in [("UNLINK", "l:"), ("DEL", "n:"), (none, "x:")] {
+            let told = heard.iter().filter(|line| line.contains(&format!(" 0 {prefix}")));
+            let told: Vec<_> = told.collect();
+            assert!(!told.is_empty(), "{prefix}");
+            assert!(told.iter().all(|line| line.starts_with(&format!("{command} "))), "{told:?}");
+        }
+    }
+    // One that is evicted by its partition's limit is told by the command that evicts it.
+    fill(&mut client);
+    let follower = Follower::default();
+    client.subscribe(Box::new(follower.clone()));
+    client.say("PARTITION ALTER now MAXMEMORY 100kb");
+    client.say("SET n:one-more x");
+    assert!(follower.heard().iter().any(|line| line.starts_with("DEL 0 n:")));
+    client.say("PARTITION ALTER now MAXMEMORY 50kb LAZYFREE-LAZY-EVICTION yes");
+    client.say("SET n:one-more x");
+    assert!(follower.heard().iter().any(|line| line.starts_with("UNLINK 0 n:")));
+}

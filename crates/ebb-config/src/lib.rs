@@ -16,6 +16,7 @@ mod directive;
 mod glob;
 mod grammar;
 mod include;
+mod included;
 mod parse;
 mod partitions;
 mod rewrite;

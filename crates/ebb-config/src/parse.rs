@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 use std::{fs, io};
 
 use crate::directive::Id;
+use crate::partitions::{self, PARTITION};
 use crate::store::Config;
 use crate::users::USER;
 use crate::value::Reason;
@@ -84,6 +86,17 @@ pub fn parse_bytes(text: &[u8], cores: usize) -> Result<Config, StartError> {
     Ok(loader.config)
 }
 
+/// The name and the values of a line as text.
+pub(crate) fn as_text(mut arguments: Vec<Vec<u8>>) -> Result<Vec<String>, FromUtf8Error> {
+    let is_partition = |name: &Vec<u8>| name.eq_ignore_ascii_case(PARTITION.as_bytes());
+    if !arguments.first().is_some_and(is_partition) {
+        return arguments.into_iter().map(String::from_utf8).collect();
+    }
+    let mut text = partitions::as_text(arguments.split_off(1))?;
+    text.insert(0, PARTITION.to_owned());
+    Ok(text)
+}
+
 /// Reads lines into a configuration.
 pub(crate) struct Loader {
     pub(crate) config: Config,
@@ -150,11 +163,9 @@ impl Loader {
         if arguments.first().is_some_and(|name| name.eq_ignore_ascii_case(USER.as_bytes())) {
             return Ok(self.config.add_user(&arguments[1..])?);
         }
-        let arguments: Vec<&str> = arguments
-            .iter()
-            .map(|argument| std::str::from_utf8(argument))
-            .collect::<Result<_, _>>()
-            .map_err(|_| Reason::new("argument must be valid UTF-8"))?;
+        let arguments =
+            as_text(arguments).map_err(|_| Reason::new("argument must be valid UTF-8"))?;
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let Some((name, values)) = arguments.split_first() else {
             return Ok(());
         };
@@ -222,6 +233,9 @@ impl Loader {
             }
             let text = fs::read(&path)
                 .map_err(|error| Failure::Inside(StartError::Open { path: path.clone(), error }))?;
+            if !self.config.included.contains(&canonical) {
+                self.config.included.push(canonical.clone());
+            }
             self.files.push(canonical);
             let result = self.load_from(&text, Some(&path));
             self.files.pop();

@@ -111,6 +111,8 @@ pub struct Config {
     /// Held while values change, so that two `CONFIG SET` cannot interleave with each other or with a rewrite.
     pub(crate) changing: Mutex<()>,
     pub(crate) path: Option<PathBuf>,
+    /// The files that it includes, in their canonical form.
+    pub(crate) included: Vec<PathBuf>,
     pub(crate) renamed: Vec<(String, String)>,
     pub(crate) users: Mutex<Vec<UserLine>>,
 }
@@ -138,6 +140,7 @@ impl Config {
             cores,
             changing: Mutex::new(()),
             path: None,
+            included: Vec::new(),
             renamed: Vec::new(),
             users: Mutex::default(),
         }

@@ -121,7 +121,7 @@ pub trait Sink: Send {
 
     /// The server deleted a key by itself: its time had come, or there was no room for it. Whoever
     /// keeps a copy deletes it with this command: UNLINK where `lazyfree-lazy-expire` or
-    /// `lazyfree-lazy-eviction` say so, otherwise DEL.
+    /// `lazyfree-lazy-eviction` (of the key's partition, if it is in one) say so, otherwise DEL.
     fn deleted(&mut self, db: usize, key: &[u8], command: Deletion);
 }
 
@@ -171,7 +171,7 @@ impl Effects {
     pub(crate) fn follow(&mut self, server: &Server, db: usize, key: &[u8], event: Event) {
         self.sinks.tell(db, key, event, |class| match class {
             EventClass::Expired => server.config.get(id::LAZYFREE_LAZY_EXPIRE),
-            _ => server.config.get(id::LAZYFREE_LAZY_EVICTION),
+            _ => server.partitions.evicts_lazily(server, db, key),
         });
     }
 }

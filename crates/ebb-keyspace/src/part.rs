@@ -125,6 +125,11 @@ impl Part {
         }
     }
 
+    /// Whether it is no partition's, among those of partitions.
+    pub(crate) fn is_aside(&self) -> bool {
+        self.totals.is_none()
+    }
+
     /// What its partition says of eviction.
     pub(crate) fn own(&self) -> Own {
         self.totals.as_ref().map_or(Own::Inherit, |totals| totals.own())

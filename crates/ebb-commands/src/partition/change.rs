@@ -1,13 +1,22 @@
 //! PARTITION CREATE, ALTER and DROP.
 
 use ebb_config::PartitionLine;
-use ebb_engine::{
-    Argument, Categories, CommandError, CommandResult, CommandSpec, Context, Flags, Group, Scope,
-};
+use ebb_engine::{Argument, Categories, CommandResult, CommandSpec, Context, Flags, Group, Scope};
 
-use super::{SETTINGS, words};
+use ebb_engine::partitions::registry::refusal;
 
 const FLAGS: Flags = Flags::ADMIN.and(Flags::NOSCRIPT);
+
+/// What CREATE and ALTER take.
+const ARGUMENTS: &[Argument] = &[
+    Argument::string("name"),
+    Argument::string("prefix").after("PREFIX").optional(),
+    Argument::string("database").after("DB").optional(),
+    Argument::string("bytes").after("MAXMEMORY").optional(),
+    Argument::string("policy").after("MAXMEMORY-POLICY").optional(),
+    Argument::integer("seconds").after("DEFAULT-TTL").optional(),
+    Argument::string("yes-or-no").after("LAZYFREE-LAZY-EVICTION").optional(),
+];
 
 pub(super) const CREATE: CommandSpec = CommandSpec {
     name: "create",
@@ -18,23 +27,14 @@ pub(super) const CREATE: CommandSpec = CommandSpec {
     arity: -5,
     flags: FLAGS,
     acl: Categories::PARTITION,
-    arguments: &[
-        Argument::string("name"),
-        Argument::string("prefix").after("PREFIX").optional(),
-        Argument::integer("database").after("DB").optional(),
-        SETTINGS[0],
-        SETTINGS[1],
-        SETTINGS[2],
-        SETTINGS[3],
-    ],
+    arguments: ARGUMENTS,
     scope: Scope::All,
     run: create,
     ..CommandSpec::NEW
 };
 
 fn create(ctx: &mut Context<'_>) -> CommandResult {
-    let line = PartitionLine::read(&words(ctx, 2)?)
-        .map_err(|reason| CommandError::new(format!("ERR {}", reason.0)))?;
+    let line = PartitionLine::read(&ctx.args[2..]).map_err(|reason| refusal(&reason.0))?;
     ctx.create_partition(line)?;
     ctx.reply.ok();
     Ok(())
@@ -42,22 +42,22 @@ fn create(ctx: &mut Context<'_>) -> CommandResult {
 
 pub(super) const ALTER: CommandSpec = CommandSpec {
     name: "alter",
-    summary: "Changes settings of a partition.",
+    summary: "Changes settings of a partition, and which keys it has.",
     since: "7.2.0",
     group: Group::Server,
-    complexity: "O(N) where N is the number of partitions; keys are evicted in the background.",
+    complexity: "O(N) where N is the number of partitions, and of shards if it has other keys \
+                 then; keys are moved and evicted in the background.",
     arity: -5,
     flags: FLAGS,
     acl: Categories::PARTITION,
-    arguments: &[Argument::string("name"), SETTINGS[0], SETTINGS[1], SETTINGS[2], SETTINGS[3]],
+    arguments: ARGUMENTS,
     scope: Scope::All,
     run: alter,
     ..CommandSpec::NEW
 };
 
 fn alter(ctx: &mut Context<'_>) -> CommandResult {
-    let settings = words(ctx, 3)?;
-    ctx.alter_partition(ctx.arg(2), &settings)?;
+    ctx.alter_partition(ctx.arg(2), &ctx.args[3..])?;
     ctx.reply.ok();
     Ok(())
 }

@@ -126,12 +126,13 @@ impl Figures {
         let (line, policy) = (&self.partition.line, self.partition.policy(ctx.server).word());
         let reply = &mut *ctx.reply;
         reply.map(18 + TYPE_NAMES.len());
-        let mut text = |name: &str, value: &str| {
+        let mut bulk = |name: &str, value: &[u8]| {
             reply.bulk(name.as_bytes());
-            reply.bulk(value.as_bytes());
+            reply.bulk(value);
         };
-        text("name", &line.name);
-        text("prefix", &line.prefix);
+        bulk("name", line.name.as_bytes());
+        bulk("prefix", &line.prefix);
+        let mut text = |name: &str, value: &str| bulk(name, value.as_bytes());
         text("db", &line.db.map_or("all".to_owned(), |db| db.to_string()));
         text("maxmemory-policy", policy);
         text("maxmemory-policy-inherited", yes_no(line.policy.is_none()));

@@ -1,6 +1,6 @@
 //! PARTITION: parts of the keyspace with limits of their own.
 
-use ebb_engine::{Argument, Categories, CommandError, CommandSpec, Context, Flags, Group};
+use ebb_engine::{Categories, CommandSpec, Flags, Group};
 
 use crate::help;
 
@@ -45,19 +45,3 @@ const HELP: CommandSpec = CommandSpec {
     run: help::run,
     ..CommandSpec::NEW
 };
-
-/// The settings that CREATE and ALTER take.
-const SETTINGS: [Argument; 4] = [
-    Argument::string("bytes").after("MAXMEMORY").optional(),
-    Argument::string("policy").after("MAXMEMORY-POLICY").optional(),
-    Argument::integer("seconds").after("DEFAULT-TTL").optional(),
-    Argument::string("yes-or-no").after("LAZYFREE-LAZY-EVICTION").optional(),
-];
-
-/// The arguments from a position on, as text.
-fn words<'a>(ctx: &Context<'a>, from: usize) -> Result<Vec<&'a str>, CommandError> {
-    let words = ctx.args[from..].iter().map(|arg| std::str::from_utf8(arg));
-    words
-        .collect::<Result<_, _>>()
-        .map_err(|_| CommandError::new("ERR names and prefixes of partitions must be valid UTF-8"))
-}

@@ -57,6 +57,102 @@ fn partitions_are_made_changed_and_dropped() {
 }
 
 #[test]
+fn a_partition_may_get_other_keys() {
+    let mut client = Client::with_config(&[("io-threads", "2")]);
+    for db in ["1", "0"] {
+        client.run(&["SELECT", db]);
+        for n in 0..50 {
+            let keys = [format!("a:{n}"), format!("b:{n}"), format!("c:{n}")];
+            client.run(&["MSET", &keys[0], "a", &keys[1], "b", &keys[2], "c"]);
+        }
+    }
+    client.say("PARTITION CREATE one PREFIX a:");
+    client.say("PARTITION CREATE two PREFIX b: DB 0");
+    settle(&client);
+    let keys = |client: &mut Client| ["one", "two"].map(|name| figure(client, name, "keys"));
+    assert_eq!(keys(&mut client), [100, 50]);
+    for (change, error) in [
+        ("one PREFIX b: DB 0", "partition 'two' has the same prefix and db"),
+        ("one PREFIX c: DB 16", "partition 'one': there are only 16 databases"),
+        ("one PREFIX c: DB x", "db must be the number of a database, or 'all'"),
+        ("two PREFIX c: SIZE 9", "a partition has no setting 'size'"),
+    ] {
+        assert_eq!(client.say(&format!("PARTITION ALTER {change}")), format!("-ERR {error}\r\n"));
+    }
+    assert_eq!(
+        client.run(&["PARTITION", "ALTER", "one", "PREFIX", ""]),
+        "-ERR a partition needs a prefix or a db\r\n"
+    );
+    assert!(client.say("PARTITION INFO one").contains("settled"));
+    // Settings change at once, and keys can be used on their way.
+    assert_eq!(client.say("PARTITION ALTER one PREFIX c: DB 1 DEFAULT-TTL 9"), "+OK\r\n");
+    assert!(client.say("PARTITION INFO one").contains("settling"));
+    assert_eq!(client.say("MGET a:1 b:1 c:1"), "*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n");
+    client.say("APPEND a:1 x");
+    client.say("DEL a:2");
+    client.say("SET a:new 1");
+    assert_eq!(client.say("PARTITION ALTER two PREFIX a: DB ALL"), "+OK\r\n");
+    assert_eq!(client.say("GET a:1"), "$2\r\nax\r\n");
+    settle(&client);
+    assert!(client.say("PARTITION INFO one").contains("settled"));
+    assert_eq!(keys(&mut client), [50, 100]);
+    assert_eq!(client.say("DBSIZE"), ":150\r\n");
+    assert_eq!(client.say("EXISTS a:1 a:2 a:new"), ":2\r\n");
+    assert!(client.say("CONFIG GET partition").contains("\r\none prefix c: db 1 default-ttl 9\n"));
+    // FLUSH meanwhile takes what is its own now, wherever it lies.
+    assert_eq!(client.run(&["PARTITION", "ALTER", "two", "DB", "0", "PREFIX", ""]), "+OK\r\n");
+    assert_eq!(client.say("PARTITION FLUSH two"), "+OK\r\n");
+    assert_eq!(client.say("EXISTS a:1 b:1 c:1"), ":0\r\n");
+    client.say("SET b:1 again");
+    assert_eq!(client.say("PARTITION ALTER one DB ALL"), "+OK\r\n");
+    settle(&client);
+    assert_eq!(keys(&mut client), [50, 1]);
+    assert_eq!(client.say("DBSIZE"), ":1\r\n");
+    client.say("SELECT 1");
+    assert_eq!(client.say("DBSIZE"), ":150\r\n");
+}
+
+#[test]
+fn limits_hold_after_a_change_of_prefix() {
+    let mut client = Client::new();
+    let value = "v".repeat(1000);
+    (0..300).for_each(|n| drop(client.run(&["SET", &format!("b:{n}"), &value])));
+    client.say("PARTITION CREATE p PREFIX a: MAXMEMORY 100kb MAXMEMORY-POLICY allkeys-lru");
+    client.say("PARTITION ALTER p PREFIX b:");
+    settle(&client);
+    // Those that came are more than it may have, and go.
+    let second = std::time::Duration::from_secs(1);
+    let effects = &mut ebb_engine::notify::Effects::default();
+    while ebb_engine::partitions::upkeep::relieve(client.server, second, second, effects) {}
+    let kept = figure(&mut client, "p", "keys");
+    assert!((50..100).contains(&kept) && figure(&mut client, "p", "bytes") <= 100 << 10, "{kept}");
+    client.say("PARTITION ALTER p MAXMEMORY-POLICY noeviction");
+    while client.run(&["APPEND", "b:x", &value[..100]]).starts_with(':') {}
+    assert!(client.say("SET b:y x").starts_with("-OOM"));
+    assert_eq!(client.run(&["SET", "a:y", &value]), "+OK\r\n");
+}
+
+#[test]
+fn prefixes_are_any_bytes() {
+    let mut client = Client::new();
+    let command = |words: &[&[u8]]| words.iter().map(|word| word.to_vec()).collect::<Vec<_>>();
+    let prefix = b"\x00\xff\r\n\"";
+    let create = command(&[b"PARTITION", b"CREATE", b"raw", b"PREFIX", prefix]);
+    assert_eq!(client.run(&create), "+OK\r\n");
+    client.run(&[&b"SET"[..], b"\x00\xff\r\n\"key", b"v"]);
+    client.run(&[&b"SET"[..], b"\x00\xfe\r\n\"key", b"v"]);
+    assert_eq!(figure(&mut client, "raw", "keys"), 1);
+    let info = client.run_raw(&["PARTITION", "INFO", "raw"]);
+    let field = b"$6\r\nprefix\r\n$5\r\n\x00\xff\r\n\"\r\n";
+    assert!(info.windows(field.len()).any(|part| part == field), "{info:?}");
+    assert!(client.say("CONFIG GET partition").contains(r#"raw prefix "\x00\xff\r\n\"""#));
+    let wrong = client.run(&command(&[b"PARTITION", b"ALTER", b"raw", b"a\r\nb\xff", b"x"]));
+    assert_eq!(wrong, "-ERR a partition has no setting 'a  b\u{fffd}'\r\n");
+    let wrong = client.run(&command(&[b"PARTITION", b"CREATE", b"\xff", b"PREFIX", b"x"]));
+    assert!(wrong.starts_with("-ERR a partition's name is 1 to 64"), "{wrong}");
+}
+
+#[test]
 fn a_full_partition_refuses_alone() {
     let mut client = Client::new();
     client.say("PARTITION CREATE full PREFIX f: MAXMEMORY 100kb MAXMEMORY-POLICY noeviction");

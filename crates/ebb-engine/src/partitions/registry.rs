@@ -115,7 +115,7 @@ fn routes(server: &Server, all: &[Arc<Partition>], shard: usize, db: usize) -> R
         for one in wanted {
             let data = server.keyspace.partition_arena(one.id, shard);
             let seat = Seat { data, totals: Arc::clone(&one.totals) };
-            routes.add(one.line.prefix.as_bytes(), one.id, seat);
+            routes.add(&one.line.prefix, one.id, seat);
         }
     }
     routes
@@ -174,6 +174,15 @@ impl Partitions {
         }
     }
 
+    /// Whether an evicted key is freed later, by another thread: its partition says so, or else
+    /// the server's `lazyfree-lazy-eviction`.
+    pub(crate) fn evicts_lazily(&self, server: &Server, db: usize, key: &[u8]) -> bool {
+        match self.table.read().of(db, key) {
+            Some(partition) => partition.line.lazy_eviction,
+            None => server.config.get(id::LAZYFREE_LAZY_EVICTION),
+        }
+    }
+
     fn publish(&self, server: &Server, all: Vec<Arc<Partition>>) {
         let any = |test: fn(&PartitionLine) -> bool| all.iter().any(|one| test(&one.line));
         let (limits, deadlines) =
@@ -196,6 +205,23 @@ fn check_db(server: &Server, line: &PartitionLine) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses a partition that cannot be beside others, or nowhere.
+fn check_place<'p>(
+    server: &Server,
+    line: &PartitionLine,
+    others: impl Iterator<Item = &'p Arc<Partition>>,
+) -> CommandResult {
+    if let Some(conflict) = line.conflict(others.map(|other| &other.line)) {
+        return Err(refusal(&conflict.0));
+    }
+    check_db(server, line).map_err(|text| refusal(&text))
+}
+
+/// An error with a reason that may show what a client has sent.
+pub fn refusal(reason: &str) -> CommandError {
+    CommandError::new(format!("ERR {}", reason.replace(['\r', '\n'], " ")))
 }
 
 fn divide(server: &Server, all: &[Arc<Partition>], number: usize, shard: &mut Shard) {
@@ -234,19 +260,12 @@ impl Context<'_> {
     pub fn create_partition(&mut self, line: PartitionLine) -> CommandResult {
         let server = self.server;
         let mut all = server.partitions.table().all.clone();
-        let lines: Vec<_> = all.iter().map(|one| one.line.clone()).collect();
-        let refuse = |text: String| Err(CommandError::new(format!("ERR {text}")));
-        if let Some(conflict) = line.conflict(&lines) {
-            return refuse(conflict.0);
-        }
-        if let Err(text) = check_db(server, &line) {
-            return refuse(text);
-        }
+        check_place(server, &line, all.iter())?;
         let Some(id) = self.free_partition_id(&all) else {
-            return refuse(format!(
-                "there can be at most {PARTITIONS_MAX} partitions; those that were dropped count \
-                 until their keys have been moved"
-            ));
+            return Err(CommandError::new(format!(
+                "ERR there can be at most {PARTITIONS_MAX} partitions; those that were dropped \
+                 count until their keys have been moved"
+            )));
         };
         let (totals, state) = Default::default();
         all.push(Arc::new(Partition { id, line, totals, state }));
@@ -254,17 +273,25 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Changes a partition's settings.
-    pub fn alter_partition(&mut self, name: &[u8], settings: &[&str]) -> CommandResult {
+    /// Changes a partition's settings. If it has other keys then, they move in the background.
+    pub fn alter_partition(&mut self, name: &[u8], settings: &[&[u8]]) -> CommandResult {
         let server = self.server;
         let mut all = server.partitions.table().all.clone();
-        let at = all.iter().position(|one| one.line.name.as_bytes() == name);
-        let Some(one) = at.map(|at| &mut all[at]) else { return Err(no_partition(name)) };
+        let Some(at) = all.iter().position(|one| one.line.name.as_bytes() == name) else {
+            return Err(no_partition(name));
+        };
+        let one = &all[at];
         let mut line = one.line.clone();
-        line.alter(settings).map_err(|reason| CommandError::new(format!("ERR {}", reason.0)))?;
+        line.alter(settings).map_err(|reason| refusal(&reason.0))?;
+        check_place(server, &line, all.iter().filter(|other| other.id != one.id))?;
+        let has_same_keys = line.is_of_same_keys(&one.line);
         let (totals, state) = (Arc::clone(&one.totals), Arc::clone(&one.state));
-        *one = Arc::new(Partition { id: one.id, line, totals, state });
-        server.partitions.publish(server, all);
+        all[at] = Arc::new(Partition { id: one.id, line, totals, state });
+        if has_same_keys {
+            server.partitions.publish(server, all);
+        } else {
+            self.divide(all);
+        }
         Ok(())
     }
 

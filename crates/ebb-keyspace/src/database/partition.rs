@@ -16,7 +16,8 @@ impl Db {
 
     /// Keys and bytes of a partition in this shard, and how often its keys were looked up.
     pub fn partition(&self, id: PartId) -> Option<(Counts, routes::Uses)> {
-        self.at_id(id).map(|part| (part.counts(), part.uses))
+        let part = self.at_id(id).filter(|part| !part.is_aside())?;
+        Some((part.counts(), part.uses))
     }
 
     /// Sets the counters of lookups to zero.

@@ -49,26 +49,36 @@ impl Db {
     /// Takes a partition's part out of its place, as it is: it may hold keys of others, and
     /// its own lie in others. All of it is to be settled. Answers whether there was a place.
     fn put_aside(&mut self, id: PartId) -> bool {
-        let Some(settling) = &mut self.settling else { return false };
+        let Some(settling) = &self.settling else { return false };
         crate::audit::disturb();
-        // Not in the place of any partition, nor where settling has been already.
+        // Not where settling has been already.
+        let Some(at) = self.free_place(settling.part) else { return false };
+        if let Some(settling) = &mut self.settling
+            && !settling.void.contains(&id)
+        {
+            settling.void.push(id);
+        }
+        self.move_part(usize::from(id) - 1, at);
+        true
+    }
+
+    /// A place from `first` on that is no partition's and has no part.
+    fn free_place(&self, first: usize) -> Option<usize> {
         let is_free = |&at: &usize| {
             self.routes.seat(at as PartId + 1).is_none()
                 && self.others.get(at).is_none_or(Option::is_none)
         };
-        let Some(at) = (settling.part..PARTS_MAX).find(is_free) else { return false };
-        if !settling.void.contains(&id) {
-            settling.void.push(id);
+        (first..PARTS_MAX).find(is_free)
+    }
+
+    /// Moves a part, if there is one, to the place of no partition.
+    fn move_part(&mut self, from: usize, to: usize) {
+        let Some(mut part) = self.others.get_mut(from).and_then(Option::take) else { return };
+        part.belong_to_none();
+        if self.others.len() <= to {
+            self.others.resize_with(to + 1, || None);
         }
-        let part = usize::from(id).checked_sub(1).and_then(|at| self.others.get_mut(at)?.take());
-        if let Some(mut part) = part {
-            part.belong_to_none();
-            if self.others.len() <= at {
-                self.others.resize_with(at + 1, || None);
-            }
-            self.others[at] = Some(part);
-        }
-        true
+        self.others[to] = Some(part);
     }
 
     /// Divides the database anew. Keys are moved by [`Db::settle_step`].
@@ -77,10 +87,25 @@ impl Db {
         self.end_voids();
         let was_simple = self.is_simple() && routes.is_empty();
         self.routes = routes;
+        self.clear_places();
         if !was_simple && !self.is_empty() {
             self.begin_settling();
         }
         self.drop_empty_parts();
+    }
+
+    /// Moves parts that were put aside out of the places of partitions that came to this
+    /// database from another one. There are more places than partitions.
+    fn clear_places(&mut self) {
+        for at in 0..self.others.len() {
+            let is_aside = self.others[at].as_ref().is_some_and(|part| part.is_aside());
+            if is_aside
+                && self.routes.seat(at as PartId + 1).is_some()
+                && let Some(free) = self.free_place(0)
+            {
+                self.move_part(at, free);
+            }
+        }
     }
 
     fn begin_settling(&mut self) {

@@ -8,11 +8,21 @@ use crate::{Keyspace, Seat, Shard, Totals};
 
 const PREFIXES: [&[u8]; 4] = [b"a", b"ab", b"b", b""];
 
-/// Partitions by the number of their prefix, and all keys with what they hold.
+/// Which keys a partition has.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    /// The number of their prefix.
+    prefix: usize,
+    /// Those of the first database too, or only those of the second.
+    both: bool,
+}
+
+/// Partitions by number, and all keys of the first database with what they hold.
 struct World {
     keyspace: Keyspace,
     totals: Vec<Arc<Totals>>,
     there: BTreeSet<usize>,
+    extents: [Extent; 4],
     model: BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)>,
 }
 
@@ -23,6 +33,7 @@ enum Op {
     Remove(Vec<u8>),
     Persist(Vec<u8>),
     Divide(BTreeSet<usize>),
+    Alter(usize, Extent),
     Settle(usize),
     FlushPartition(usize),
     Evict(usize, Order),
@@ -41,6 +52,8 @@ fn op() -> impl Strategy<Value = Op> {
         3 => key.clone().prop_map(Op::Remove),
         2 => key.prop_map(Op::Persist),
         1 => prop::collection::btree_set(0usize..4, 0..4).prop_map(Op::Divide),
+        2 => (0usize..4, 0usize..4, any::<bool>())
+            .prop_map(|(n, prefix, both)| Op::Alter(n, Extent { prefix, both })),
         3 => (1usize..30).prop_map(Op::Settle),
         1 => (0usize..4).prop_map(Op::FlushPartition),
         3 => (0usize..4, order()).prop_map(|(n, order)| Op::Evict(n, order)),
@@ -55,13 +68,19 @@ impl World {
             keyspace,
             totals: (0..4).map(|_| Arc::default()).collect(),
             there: BTreeSet::new(),
+            extents: [0, 1, 2, 3].map(|prefix| Extent { prefix, both: true }),
             model: BTreeMap::new(),
         }
     }
 
+    /// The partition of a key of the first database.
     fn home(&self, key: &[u8]) -> Option<usize> {
-        let fits = |&&n: &&usize| key.starts_with(PREFIXES[n]);
-        self.there.iter().filter(fits).max_by_key(|&&n| PREFIXES[n].len()).copied()
+        let fits = |&&n: &&usize| {
+            let Extent { prefix, both } = self.extents[n];
+            both && key.starts_with(PREFIXES[prefix])
+        };
+        let rank = |&&n: &&usize| (PREFIXES[self.extents[n].prefix].len(), std::cmp::Reverse(n));
+        self.there.iter().filter(fits).max_by_key(rank).copied()
     }
 
     fn settled(&self) -> bool {
@@ -73,15 +92,22 @@ impl World {
         if !self.settled() {
             return;
         }
-        let mut routes = Routes::default();
-        for &n in &there {
-            let data = self.keyspace.partition_arena(n as PartId + 1, 0);
-            let seat = Seat { data, totals: self.totals[n].clone() };
-            routes.add(PREFIXES[n], n as PartId + 1, seat);
-        }
-        let routes = Arc::new(routes);
-        self.keyspace.lock(0).dbs().iter_mut().for_each(|db| db.set_routes(routes.clone()));
         self.there = there;
+        self.set_routes();
+    }
+
+    fn set_routes(&mut self) {
+        for db in 0..2 {
+            let mut routes = Routes::default();
+            for &n in &self.there {
+                let data = self.keyspace.partition_arena(n as PartId + 1, 0);
+                let seat = Seat { data, totals: self.totals[n].clone() };
+                if db == 1 || self.extents[n].both {
+                    routes.add(PREFIXES[self.extents[n].prefix], n as PartId + 1, seat);
+                }
+            }
+            self.keyspace.lock(0).db(db).set_routes(Arc::new(routes));
+        }
     }
 
     fn run(&mut self, op: Op) {
@@ -117,6 +143,13 @@ impl World {
                 }
             }
             Op::Divide(there) => self.divide(there),
+            // Unlike making one, this may happen at any time.
+            Op::Alter(n, extent) => {
+                self.extents[n] = extent;
+                if self.there.contains(&n) {
+                    self.set_routes();
+                }
+            }
             Op::Settle(limit) => {
                 for db in keyspace.lock(0).dbs() {
                     db.settle_step(limit).unwrap();

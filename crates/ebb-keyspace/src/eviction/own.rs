@@ -122,7 +122,8 @@ impl Shard {
     ) -> Option<Evicted> {
         let belongs = |id: PartId, part: &Part| match group {
             Group::Common => part.own() == Own::Inherit,
-            Group::Partition(wanted, _) => id == wanted,
+            // What was put aside may be in the place of a partition of other databases.
+            Group::Partition(wanted, _) => id == wanted && !part.is_aside(),
         };
         let mut parts: Vec<Target<'_>> = Vec::new();
         for (number, db) in self.dbs.iter_mut().enumerate() {
