@@ -9,8 +9,10 @@ use crate::OutOfMemory;
 use crate::size::{LARGE_BYTES, LISTS, MIN_BYTES, UNIT, list_of, rounded};
 use crate::space::{SEGMENT_BYTES, Space, State, address_of, space, units_of};
 use crate::watch;
+use emptied::Emptied;
 
 pub(crate) mod check;
+pub(crate) mod emptied;
 
 pub(crate) const KIND_HOLE: u8 = 0;
 /// A gap too small for a hole, or a hole in a segment that is being evacuated: on no list.
@@ -80,6 +82,9 @@ struct Inner {
     /// One bit for each list that is not empty.
     filled: [u64; LISTS.div_ceil(64)],
     segments: Vec<u32>,
+    emptied: Vec<Emptied>,
+    /// Has asked for steps of releasing them.
+    is_waiting: bool,
     holes: usize,
     blocks: usize,
     touched: usize,
@@ -236,12 +241,7 @@ impl Inner {
             space.segment(segment).bump.store(SEGMENT_BYTES as u32, Ordering::Relaxed);
             self.holes += rest;
             self.touched += rest;
-            let mut at = 0;
-            while at < rest {
-                let piece = (rest - at).min(GAP_MAX);
-                self.push_hole(address.wrapping_add(at), piece);
-                at += piece;
-            }
+            self.push_gap(address, rest);
         }
         if space.segment(segment).live.load(Ordering::Relaxed) == 0 {
             self.release(space, segment);
@@ -325,30 +325,6 @@ impl Inner {
         }
     }
 
-    /// Gives an empty segment back. Its holes are unlinked unless it was evacuating.
-    fn release(&mut self, space: &Space, segment: u32) {
-        let row = space.segment(segment);
-        debug_assert_eq!(row.live.load(Ordering::Relaxed), 0);
-        if row.state() == State::Blocks {
-            self.unlink_holes(space, segment);
-        }
-        let touched = row.bump.load(Ordering::Relaxed) as usize;
-        self.holes -= touched;
-        self.touched -= touched;
-        if self.current == Some(segment) {
-            row.bump.store(0, Ordering::Relaxed);
-            self.bump = 0;
-            if touched > KEEP_EMPTY_BYTES {
-                space.discard(segment, 0, touched);
-            }
-            return;
-        }
-        if let Some(position) = self.segments.iter().rposition(|&s| s == segment) {
-            self.segments.swap_remove(position);
-        }
-        space.give_back(segment, 1, touched);
-    }
-
     fn free(&mut self, space: &Space, address: *mut u8, bytes: usize) {
         let segment = space.segment_of(address);
         let row = space.segment(segment);
@@ -364,22 +340,39 @@ impl Inner {
         }
         if live == 0 {
             self.release(space, segment);
+        } else {
+            self.release_with_free(space);
         }
     }
 }
 
 /// Calls `visit` with address, bytes and kind of everything in a segment, in order.
 fn walk(space: &Space, segment: u32, mut visit: impl FnMut(*mut u8, usize, u8)) {
+    walk_from(space, segment, 0, |address, bytes, kind| {
+        visit(address, bytes, kind);
+        true
+    });
+}
+
+/// The same from a byte on, where a block or a hole begins, until `visit` answers false; then the
+/// answer is where that begins which `visit` has seen last.
+fn walk_from(
+    space: &Space,
+    segment: u32,
+    mut at: usize,
+    mut visit: impl FnMut(*mut u8, usize, u8) -> bool,
+) -> Option<usize> {
     let end = space.segment(segment).bump.load(Ordering::Relaxed) as usize;
-    let mut at = 0;
     while at < end {
         let address = space.segment_base(segment).wrapping_add(at);
         let bytes = header_bytes(address);
         assert!(bytes > 0 && at + bytes <= end, "a segment is a gapless run of blocks");
-        let kind = kind_at(address);
-        visit(address, bytes, kind);
+        if !visit(address, bytes, kind_at(address)) {
+            return Some(at);
+        }
         at += bytes;
     }
+    None
 }
 
 impl Arena {
@@ -473,6 +466,8 @@ impl ArenaId {
             heads: vec![NONE; LISTS],
             filled: [0; LISTS.div_ceil(64)],
             segments: Vec::new(),
+            emptied: Vec::new(),
+            is_waiting: false,
             holes: 0,
             blocks: 0,
             touched: 0,

@@ -36,6 +36,7 @@ pub mod starvation;
 pub mod watch;
 
 pub use arena::check::{ArenaFlaw, arena_of, segments_used};
+pub use arena::emptied::release_step;
 pub use arena::{ArenaId, ArenaStats, BlockInfo, SegmentInfo};
 pub use block::{Block, Compact, prefetch};
 pub use shared::Shared;

@@ -34,6 +34,8 @@ pub(crate) enum State {
     Large = 3,
     /// In use otherwise: the other segments of a large block, or not yet anything else.
     Taken = 4,
+    /// Holds no blocks and is about to be given back; serves as any other until then.
+    Emptied = 5,
 }
 
 /// One row of the segment table. Written under the owning arena's lock.
@@ -56,6 +58,7 @@ impl Segment {
             1 => State::Blocks,
             2 => State::Evacuating,
             3 => State::Large,
+            5 => State::Emptied,
             _ => State::Taken,
         }
     }
@@ -257,7 +260,8 @@ impl Space {
     /// cache. Only full segments: all of their memory is in use. Answers whether there was one.
     fn collapse(&self) -> bool {
         let Some(segment) = self.full.lock().pop() else { return false };
-        if matches!(self.segment(segment).state(), State::Free | State::Evacuating) {
+        if matches!(self.segment(segment).state(), State::Free | State::Evacuating | State::Emptied)
+        {
             return true;
         }
         // Linux 6.1; an older kernel, or one without a huge page to spare, leaves all as it is.

@@ -1,6 +1,6 @@
 //! Random allocations, frees and moves against a plain model.
 
-use ebb_heap::{ArenaId, Block, SEGMENT_BYTES, Shared};
+use ebb_heap::{ArenaId, Block, SEGMENT_BYTES, Shared, release_step};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -32,6 +32,17 @@ fn check(arena: ArenaId, blocks: &[(Block, u8)]) {
     let stats = arena.stats();
     assert_eq!((stats.live, stats.blocks), (owned, blocks.len()));
     assert_eq!(stats.touched, stats.live + stats.holes);
+}
+
+/// Gives back the segments that are empty. Another test may be at it, too.
+fn release_all(arena: ArenaId) {
+    for _ in 0..100_000 {
+        if arena.stats().segments <= 1 && !release_step() {
+            return;
+        }
+        std::thread::yield_now();
+        release_step();
+    }
 }
 
 proptest! {
@@ -81,6 +92,8 @@ proptest! {
         check(arena, &blocks);
         blocks.clear();
         check(arena, &[]);
+        release_all(arena);
+        check(arena, &[]);
         prop_assert!(arena.stats().segments <= 1, "only the current segment may be kept");
     }
 }
@@ -99,6 +112,7 @@ fn freed_from_other_threads() {
             scope.spawn(move || drop(part));
         }
     });
+    release_all(arena);
     let stats = arena.stats();
     assert_eq!((stats.live, stats.blocks), (0, 0));
     assert!(stats.touched < SEGMENT_BYTES);
@@ -133,4 +147,60 @@ fn memory_returns_to_the_system() {
     drop(blocks);
     assert_eq!(arena.stats().touched, 0);
     assert_eq!(arena.stats().holes, 0);
+}
+
+/// Blocks that fill a segment, and the first few of another.
+fn segment_of_small_blocks(arena: ArenaId) -> (Vec<Block>, Vec<Block>) {
+    let block = |_| Block::allocate(arena, 17, 9).unwrap();
+    let first: Vec<Block> = (0..SEGMENT_BYTES / 20).map(block).collect();
+    assert_eq!(arena.stats().segments, 1);
+    // The rest of the first segment may hold one of them.
+    let second: Vec<Block> = (0..10).map(block).collect();
+    assert_eq!(arena.stats().segments, 2);
+    (first, second)
+}
+
+#[test]
+fn an_empty_segment_goes_in_steps() {
+    let arena = ArenaId::new();
+    let (first, second) = segment_of_small_blocks(arena);
+    drop(first);
+    assert_eq!(arena.stats().segments, 2, "100,000 holes are too many for one free");
+    release_all(arena);
+    let stats = arena.stats();
+    assert_eq!((stats.segments, stats.blocks), (1, second.len()));
+    assert_eq!(arena.check(), []);
+}
+
+#[test]
+fn frees_drive_out_an_empty_segment() {
+    let arena = ArenaId::new();
+    let (first, mut second) = segment_of_small_blocks(arena);
+    let block = |_| Block::allocate(arena, 40, 9).unwrap();
+    second.extend((0..4000).map(block));
+    drop(first);
+    drop(second);
+    assert_eq!(arena.stats().segments, 1);
+}
+
+#[test]
+fn an_empty_segment_that_is_needed_again_stays() {
+    let arena = ArenaId::new();
+    let (first, mut second) = segment_of_small_blocks(arena);
+    drop(first);
+    let mut back = Block::allocate(arena, 17, 9).unwrap();
+    back.body_mut().fill(7);
+    assert_ne!(back.compact().segment(), second[0].compact().segment());
+    second.pop();
+    assert_eq!(arena.check(), []);
+    assert_eq!(arena.stats().segments, 2);
+    // What was taken off the lists is one large hole now.
+    let large = Block::allocate(arena, 15_000, 9).unwrap();
+    assert_eq!(large.compact().segment(), back.compact().segment());
+    assert!(back.body().iter().all(|&byte| byte == 7));
+    drop((back, large));
+    release_all(arena);
+    assert_eq!(arena.stats().segments, 1);
+    assert_eq!(arena.check(), []);
+    assert_eq!(arena.walk(|_| {}), second.iter().map(Block::bytes).sum());
 }

@@ -52,6 +52,7 @@ impl Maintenance {
             let busy = self.free_trash()
                 | self.evict()
                 | self.tend_partitions()
+                | ebb_heap::release_step()
                 | ebb_heap::collapse_step();
             let is_paused = self.server.cron_paused.load(Ordering::Relaxed);
             let volatile = !is_paused && self.expire();
