@@ -255,6 +255,8 @@ def mapped(server):
 HEAP_ROWS = ("data.", "collection-tables", "index", "heap-")
 # What may be somewhere else than where the rows say: pages cut in pieces, threads of jemalloc.
 SLACK = 768 << 10
+# What jemalloc has and nobody has written, right after the start.
+UNWRITTEN = 6 << 20
 
 
 def owners_add_up(server, client, state):
@@ -270,6 +272,10 @@ def owners_add_up(server, client, state):
         by_mapping["other"] = total - sum(by_mapping.values())
         unknown = rows["process-other"]
         is_right = abs(total - resident) <= resident * 0.02 and unknown <= resident * 0.02 + SLACK
+        # jemalloc's own tables, buffers of the start, and room that clients have for queries.
+        room = sum(int(part[10:]) for part in client("CLIENT", "LIST").split()
+                   if part.startswith(b"qbuf-free="))
+        is_right &= rows["allocator-unwritten"] > -(UNWRITTEN + room + resident * 0.02)
         for kind, bytes in by_mapping.items():
             is_right &= abs(bytes - kernel[kind]) <= kernel[kind] * 0.02 + SLACK
         if is_right:
@@ -279,6 +285,7 @@ def owners_add_up(server, client, state):
     assert is_right, (state, total, resident, by_mapping, kernel, rows)
     print("  %s: owners %d, resident %d, ratio %.4f; heap %.4f" % (
         state, total, resident, total / resident, by_mapping["heap"] / max(kernel["heap"], 1)))
+    print("    jemalloc unwritten %d, unknown %d" % (rows["allocator-unwritten"], unknown))
     parts_add_up(stats, rows)
     return rows
 
