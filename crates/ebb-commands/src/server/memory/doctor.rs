@@ -102,7 +102,7 @@ mod tests {
             ..MemoryFigures::default()
         };
         let findings = examine(&memory, &Holes::default(), 101 << 20, "noeviction");
-        assert_eq!(findings.len(), 4, "{findings:?}");
+        assert_eq!(findings.len(), 5, "{findings:?}");
         assert!(findings[0].contains("314572800"), "{}", findings[0]);
         let keys = DbFigures { keys: 5000, volatile: 10, ..DbFigures::default() };
         let persistent = MemoryFigures { dbs: vec![keys], ..MemoryFigures::default() };
