@@ -5,7 +5,8 @@ usage: memory.py EBB
 
 MEMORY AUDIT is clean while clients change everything there is, with keys that expire, are evicted,
 renamed and moved, with defragmentation, and with values that are being sent; what is planted is
-found. MEMORY TOP, HISTOGRAM and GROWTH tell what is there. What clients used goes back.
+found. MEMORY TOP, HISTOGRAM and GROWTH tell what is there. What clients used goes back. The owners
+in MEMORY STATS add up to the resident memory, with data, with clients, with scripts, after a peak.
 """
 import os
 import random
@@ -235,9 +236,172 @@ def returned(binary):
         print("  resident %d before, %d after" % (before, resident(server)))
 
 
+def mapped(server):
+    """Resident bytes by kind of mapping, as the kernel counts them."""
+    sums, kind = {"heap": 0, "file": 0, "other": 0}, "other"
+    with open("/proc/%d/smaps" % server.process.pid) as smaps:
+        for line in smaps:
+            words = line.split()
+            if not words[0].endswith(":"):
+                begin, end = (int(part, 16) for part in words[0].split("-"))
+                is_file = len(words) > 5 and words[5].startswith("/")
+                # Nothing else has so many addresses.
+                kind = "file" if is_file else "heap" if end - begin > 1 << 34 else "other"
+            elif words[0] == "Rss:":
+                sums[kind] += int(words[1]) * 1024
+    return sums
+
+
+HEAP_ROWS = ("data.", "collection-tables", "index", "heap-")
+# What may be somewhere else than where the rows say: pages cut in pieces, threads of jemalloc.
+SLACK = 768 << 10
+# What jemalloc has and nobody has written, right after the start.
+UNWRITTEN = 6 << 20
+
+
+def owners_add_up(server, client, state):
+    """The rows are the resident memory, in sum and by mapping; answers them."""
+    for _ in range(20):
+        stats, kernel = as_dict(client("MEMORY", "STATS")), mapped(server)
+        rows = {name[6:]: bytes for name, bytes in stats.items() if name.startswith("owner.")}
+        resident, total = server.resident(), sum(rows.values())
+        by_mapping = {
+            "heap": sum(bytes for name, bytes in rows.items() if name.startswith(HEAP_ROWS)),
+            "file": rows["process-program"],
+        }
+        by_mapping["other"] = total - sum(by_mapping.values())
+        unknown = rows["process-other"]
+        is_right = abs(total - resident) <= resident * 0.02 and unknown <= resident * 0.02 + SLACK
+        # jemalloc's own tables, buffers of the start, and room that clients have for queries.
+        room = sum(int(part[10:]) for part in client("CLIENT", "LIST").split()
+                   if part.startswith(b"qbuf-free="))
+        is_right &= rows["allocator-unwritten"] > -(UNWRITTEN + room + resident * 0.02)
+        for kind, bytes in by_mapping.items():
+            is_right &= abs(bytes - kernel[kind]) <= kernel[kind] * 0.02 + SLACK
+        if is_right:
+            break
+        # Free pages go back while one looks.
+        time.sleep(0.5)
+    assert is_right, (state, total, resident, by_mapping, kernel, rows)
+    print("  %s: owners %d, resident %d, ratio %.4f; heap %.4f" % (
+        state, total, resident, total / resident, by_mapping["heap"] / max(kernel["heap"], 1)))
+    print("    jemalloc unwritten %d, unknown %d" % (rows["allocator-unwritten"], unknown))
+    parts_add_up(stats, rows)
+    return rows
+
+
+def parts_add_up(stats, rows):
+    """Databases are parts of the rows of data, of tables and of deadlines."""
+    def part(end):
+        names = [name for name in stats if name.startswith("part.db.") and name.endswith(end)]
+        return sum(stats[name] for name in names)
+    collections = rows["collection-tables"] + rows["collection-outside"]
+    data = sum(bytes for name, bytes in rows.items() if name.startswith("data."))
+    assert part(".data") == data + collections, (stats, rows)
+    assert part(".expiry-index") == rows["expiry-index"], (stats, rows)
+
+
+def populate(client):
+    """Some 300 MB in keys of all types, a half of them with a deadline."""
+    for part in range(100):
+        batch = []
+        for n in range(part * 2000, part * 2000 + 2000):
+            deadline = ("PX", 3_600_000 + n) if n % 2 else ()
+            batch.append(("SET", "string:%d" % n, "x" * (n % 2000), *deadline))
+            if n % 10 == 0:
+                batch += [
+                    ("RPUSH", "list:%d" % n, *range(n % 150 + 1)),
+                    ("HSET", "hash:%d" % n, *range(2 * (n % 100 + 1))),
+                    ("SADD", "set:%d" % n, *["m%d" % m for m in range(n % 200 + 1)]),
+                    ("ZADD", "zset:%d" % n, *range(2 * (n % 100 + 1))),
+                    ("XADD", "stream:%d" % n, "*", "field", "v" * 100),
+                    ("EXPIRE", "hash:%d" % n, 5000), ("EXPIRE", "zset:%d" % n, 5000)]
+            if n % 1000 == 0:
+                batch.append(("SET", "large:%d" % n, "y" * 300_000))
+        client.pipeline(batch)
+    for n in range(30):
+        client.pipeline([("HSET", "wide:h%d" % n, *range(4000)),
+                         ("ZADD", "wide:z%d" % n, *range(4000)),
+                         ("SADD", "wide:s%d" % n, *["m%d" % m for m in range(4000)])])
+
+
+def owners_of_data(binary):
+    with Server(binary, "--io-threads", 2, "--activedefrag", "no") as server:
+        client = Client(server.port)
+        owners_add_up(server, client, "empty")
+        assert client("PARTITION", "CREATE", "wide", "PREFIX", "wide:") == "OK"
+        populate(client)
+        client.pipeline([("SELECT", 3), ("SETBIT", "bits", 8 * (64 << 20), 1), ("SELECT", 0)])
+        rows = owners_add_up(server, client, "data")
+        # What a key takes outside of the heap is known, too.
+        assert rows["allocator-other"] < 8 << 20, rows
+        stats = as_dict(client("MEMORY", "STATS"))
+        assert stats["part.db.3.data"] > 64 << 20, stats
+        assert stats["part.partition.wide.data"] > 4_000_000, stats
+        client.pipeline([("DEL", "string:%d" % n) for n in range(200_000) if n % 5])
+        owners_add_up(server, client, "holes")
+        said = client("MEMORY", "DOCTOR")
+        assert b"Fragmentation that moving repairs" in said and b"activedefrag yes" in said, said
+        client("FLUSHALL")
+        # It waits to be freed: that has a row, too.
+        owners_add_up(server, client, "being freed")
+        end = time.time() + 20
+        while server.resident() > 60 << 20:
+            assert time.time() < end, server.resident()
+            time.sleep(0.1)
+        owners_add_up(server, client, "freed after a peak")
+
+
+def owners_of_clients(binary):
+    limits = ("--client-output-buffer-limit", "normal 0 0 0 pubsub 0 0 0")
+    with Server(binary, "--io-threads", 2, *limits) as server:
+        client = Client(server.port)
+        client("SET", "value", "x" * 200_000)
+        others = [Client(server.port) for _ in range(500)]
+        for number, other in enumerate(others):
+            kind = number % 5
+            if kind == 0:
+                other("SUBSCRIBE", "news", "news:%d" % number)
+            elif kind == 1:
+                other("CLIENT", "TRACKING", "ON")
+                other.pipeline([("GET", "key:%d:%d" % (number, n)) for n in range(100)])
+            elif kind == 2:
+                other.raw(b"".join([b"GET value\r\n"] * 30))
+            elif kind == 3:
+                other.raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000000\r\n" + b"y" * 300_000)
+            else:
+                other.pipeline([("MULTI",), *[("SET", "key:%d" % n, "z" * 1000) for n in range(50)]])
+        for _ in range(40):
+            client("PUBLISH", "news", "m" * 100_000)
+        rows = owners_add_up(server, client, "clients")
+        # Each of a hundred values has arrived to a third.
+        assert 95 << 20 < rows["heap-arriving"] < 105 << 20, rows
+        assert -(80 << 20) < rows["heap-unwritten"] < -(60 << 20), rows
+        assert 5 << 20 < rows["clients-normal"] < 50 << 20 and rows["tracking"] > 100_000, rows
+        for other in others:
+            other.close()
+        owners_add_up(server, client, "clients gone")
+
+
+def owners_of_scripts(binary):
+    with Server(binary, "--io-threads", 2) as server:
+        client = Client(server.port)
+        for n in range(2000):
+            body = "local t = {} for i = 1, %d do t[i] = i end return #t" % n
+            assert client("EVAL", body, 0) == n
+            library = ("#!lua name=l%d\nlocal function f(keys, args) return %d end\n"
+                       "redis.register_function('f%d', f)" % (n, n, n))
+            client("FUNCTION", "LOAD", library)
+            assert client("FCALL", "f%d" % n, 0) == n
+        rows = owners_add_up(server, client, "scripts")
+        assert rows["scripts"] > 50_000 and rows["functions"] > 100_000, rows
+        assert rows["interpreters"] > 1 << 20, rows
+
+
 def main():
     binary = sys.argv[1]
-    for test in (planted, sent, surveys, returned, busy):
+    owners = (owners_of_data, owners_of_clients, owners_of_scripts)
+    for test in (planted, sent, surveys, returned, busy, *owners):
         print(test.__name__, flush=True)
         test(binary)
 

@@ -21,6 +21,7 @@ fn new_server(options: &[(&str, &str)]) -> &'static Server {
         purge_allocator: || {},
         allocator_report: String::new,
         resident_bytes: || 0,
+        resident_pages: |_| Default::default(),
         cpu_times_us: Default::default,
         system: Default::default(),
         describe_client: crate::connection::describe,

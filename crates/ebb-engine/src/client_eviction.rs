@@ -51,6 +51,16 @@ impl Client {
             + self.inbox_bytes()
     }
 
+    /// The same without what is in the heap or shared with others: values that arrive, and values
+    /// and messages that wait by reference.
+    pub fn own_bytes(&self) -> usize {
+        let figures = &self.figures;
+        let elsewhere = figures.output_shared.load(Ordering::Relaxed)
+            + figures.arriving.load(Ordering::Relaxed)
+            + self.inbox_bytes();
+        self.memory_bytes().saturating_sub(elsewhere)
+    }
+
     /// Notes what it takes now; answers what it took before.
     fn weigh(&self) -> (usize, usize) {
         let now = self.memory_bytes();

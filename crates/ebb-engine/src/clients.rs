@@ -32,10 +32,15 @@ pub struct ClientFigures {
     pub query_buffer_free: AtomicUsize,
     /// Bytes of the arguments being collected.
     pub argv_mem: AtomicUsize,
+    /// Bytes of large values that are being read. They lie in the heap, and count in the three
+    /// figures above.
+    pub arriving: AtomicUsize,
     /// Bytes of queued commands.
     pub multi_mem: AtomicUsize,
     /// Bytes of output waiting for the socket.
     pub output_bytes: AtomicUsize,
+    /// Bytes among them that wait by reference: values of keys, and messages to several clients.
+    pub output_shared: AtomicUsize,
     /// Chunks they are in.
     pub output_chunks: AtomicUsize,
     /// Number of the last command in the command table, plus one.

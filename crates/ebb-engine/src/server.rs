@@ -124,6 +124,21 @@ pub struct AllocatorFigures {
     pub active: AtomicUsize,
     /// In physical memory.
     pub resident: AtomicUsize,
+    /// What the allocator has for itself.
+    pub metadata: AtomicUsize,
+}
+
+/// Bytes of the process in physical memory, by what they are for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ResidentPages {
+    /// All.
+    pub total: usize,
+    /// The program and its libraries: code, constants and variables.
+    pub program: usize,
+    /// Stacks of the threads.
+    pub stacks: usize,
+    /// In the ranges that were asked for.
+    pub ranges: usize,
 }
 
 /// Functions that the process provides, since the engine does no I/O.
@@ -136,6 +151,8 @@ pub struct Host {
     pub allocator_report: fn() -> String,
     /// Resident bytes of the process.
     pub resident_bytes: fn() -> usize,
+    /// The same by what they are for; looks at the pages in some ranges of addresses.
+    pub resident_pages: fn(&[std::ops::Range<usize>]) -> ResidentPages,
     /// CPU time of the process: user and system, in microseconds, then of the main thread.
     pub cpu_times_us: fn() -> CpuTimes,
     /// What was found out at the start.

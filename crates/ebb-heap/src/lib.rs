@@ -41,7 +41,7 @@ pub use arena::{ArenaId, ArenaStats, BlockInfo, SegmentInfo};
 pub use block::{Block, Compact, prefetch};
 pub use shared::Shared;
 pub use size::{LARGE_BYTES, MIN_BYTES, rounded};
-pub use space::{SEGMENT_BYTES, SpaceStats, collapse_step, reserve, space_stats};
+pub use space::{SEGMENT_BYTES, SpaceStats, collapse_step, large_ranges, reserve, space_stats};
 
 /// Kinds below this are the heap's own; owners tag their blocks with this and above.
 pub const FIRST_OWNER_KIND: u8 = 8;

@@ -6,6 +6,7 @@
 //! bits reach 4 TiB.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{
     AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
@@ -111,6 +112,18 @@ pub fn space_stats() -> SpaceStats {
         used: space.used.load(Ordering::Relaxed) * SEGMENT_BYTES,
         released: space.released.load(Ordering::Relaxed),
     }
+}
+
+/// Where the large blocks are: their pages may never have been written.
+pub fn large_ranges() -> Vec<Range<usize>> {
+    let space = space();
+    let large = (0..space.segment_count_used())
+        .filter(|&segment| space.segment(segment).state() == State::Large);
+    let range = |segment| {
+        let begin = space.segment_base(segment).addr();
+        begin..begin + space.segment(segment).large_bytes.load(Ordering::Relaxed) as usize
+    };
+    large.map(range).collect()
 }
 
 /// Turns one full segment into a huge page, if there is one; answers whether to call again.

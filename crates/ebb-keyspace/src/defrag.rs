@@ -99,6 +99,11 @@ fn choose(arenas: &[ArenaId], budget: usize) -> Vec<Candidate> {
     all
 }
 
+/// Bytes of holes that passes would gain, were they to run now until nothing is left to gain.
+pub fn repairable(arenas: &[ArenaId]) -> usize {
+    choose(arenas, usize::MAX).iter().map(|one| one.touched - one.live).sum()
+}
+
 /// What a pass has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outcome {

@@ -5,6 +5,7 @@
 //! - `maintenance` expires keys, frees what was detached, and measures.
 //! - `audit` looks for leaks, `survey` at what keys there are.
 //! - `defrag` moves blocks out of sparse segments.
+//! - `pages` tells which pages are in physical memory.
 //! - `process` is what a daemon does: pid file, signals, supervision.
 //!
 //! Absent on purpose: what commands mean.
@@ -20,6 +21,7 @@ pub mod logging;
 mod maintenance;
 pub mod oom_score;
 mod output;
+mod pages;
 mod process;
 mod startup;
 mod survey;

@@ -33,6 +33,14 @@ impl Chunk {
             Chunk::Message(message) => message,
         }
     }
+
+    /// Bytes that others have, too.
+    fn shared_bytes(&self) -> usize {
+        match self {
+            Chunk::Bytes(_) => 0,
+            Chunk::Shared(_) | Chunk::Message(_) => self.bytes().len(),
+        }
+    }
 }
 
 /// A queue of output.
@@ -42,6 +50,8 @@ pub(crate) struct Output {
     /// Bytes of the first chunk that were sent.
     sent: usize,
     bytes: usize,
+    /// Bytes of the chunks that are references.
+    shared: usize,
 }
 
 /// The parts of a reply in order.
@@ -88,6 +98,12 @@ impl Output {
         })
     }
 
+    /// Bytes among those waiting that are references.
+    pub(crate) fn shared_bytes(&self) -> usize {
+        let is_first_shared = self.chunks.front().is_some_and(|first| first.shared_bytes() > 0);
+        self.shared - if is_first_shared { self.sent } else { 0 }
+    }
+
     /// Pieces waiting.
     pub(crate) fn chunks(&self) -> usize {
         self.chunks.len()
@@ -115,6 +131,7 @@ impl Output {
 
     fn push_chunk(&mut self, chunk: Chunk) -> io::Result<()> {
         self.chunks.try_reserve(1).map_err(starved)?;
+        self.shared += chunk.shared_bytes();
         self.chunks.push_back(chunk);
         Ok(())
     }
@@ -258,6 +275,7 @@ impl Output {
                 return;
             }
             self.sent -= len;
+            self.shared -= first.shared_bytes();
             self.chunks.pop_front();
         }
         self.chunks.shrink_to(4);

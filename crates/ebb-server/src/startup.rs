@@ -12,7 +12,7 @@ use signal_hook::iterator::Signals;
 use crate::defrag::Defragmentation;
 use crate::maintenance::Maintenance;
 use crate::worker::{self, Worker};
-use crate::{apply, audit, io, listener, logging, oom_score, process, survey};
+use crate::{apply, audit, io, listener, logging, oom_score, pages, process, survey};
 
 /// What the binary says of its allocator.
 #[derive(Clone, Copy)]
@@ -50,7 +50,8 @@ fn run(config: Config, allocator: Allocator) -> Result<(), String> {
         refresh_allocator: allocator.refresh,
         purge_allocator: allocator.purge,
         allocator_report: allocator.report,
-        resident_bytes,
+        resident_bytes: pages::resident_bytes,
+        resident_pages: pages::resident_pages,
         cpu_times_us,
         system: process::system_facts(&config),
         describe_client: ebb_commands::connection::describe,
@@ -141,6 +142,10 @@ fn serve(server: &'static Server, listeners: Vec<listener::Listener>) -> Result<
         workers.push(Worker::new(server, number, listeners).map_err(failed)?);
     }
     let spawn = |name: String, work: Box<dyn FnOnce() + Send>| {
+        let work = || {
+            pages::note_stack();
+            work();
+        };
         std::thread::Builder::new().name(name).spawn(work).map_err(failed)
     };
     spawn(
@@ -183,14 +188,6 @@ fn serve(server: &'static Server, listeners: Vec<listener::Listener>) -> Result<
     let commands = server.counters.commands.load(Ordering::Relaxed);
     tracing::info!("Ebb is now ready to exit, bye bye... ({commands} commands were run)");
     Ok(())
-}
-
-/// Resident bytes of this process; 0 if the system does not tell.
-fn resident_bytes() -> usize {
-    const PAGE: usize = 4096;
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
-    pages.unwrap_or(0) * PAGE
 }
 
 fn cpu_times_us() -> CpuTimes {

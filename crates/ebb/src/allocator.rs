@@ -169,6 +169,7 @@ fn refresh(figures: &AllocatorFigures) {
     figures.allocated.store(read(stats::allocated::read()), Ordering::Relaxed);
     figures.active.store(read(stats::active::read()), Ordering::Relaxed);
     figures.resident.store(read(stats::resident::read()), Ordering::Relaxed);
+    figures.metadata.store(read(stats::metadata::read()), Ordering::Relaxed);
 }
 
 /// Read by jemalloc when it starts: few arenas, and free pages go back within a second, by

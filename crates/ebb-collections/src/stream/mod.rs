@@ -75,6 +75,17 @@ pub struct NodeLimits {
     pub entries: usize,
 }
 
+/// About what a B-tree of the standard library takes, if what is added goes to its end: leaves with
+/// room for 11 entries, of which 6 stay when one is split, and nodes above them.
+fn tree_bytes(len: usize, entry: usize) -> usize {
+    let leaf = 11 * entry + 16;
+    match len {
+        0 => 0,
+        1..=11 => leaf,
+        _ => len / 6 * leaf + len / 36 * (leaf + 96) + leaf + 96,
+    }
+}
+
 /// A stream.
 pub struct Stream {
     arenas: Arenas,
@@ -327,8 +338,9 @@ impl Stream {
     pub(crate) fn footprint(&self) -> Footprint {
         let groups: usize =
             self.groups.iter().map(|(name, group)| name.len() + group.bytes()).sum();
-        let nodes = self.nodes.len() * (size_of::<StreamId>() + size_of::<Node>()) * 4 / 3;
-        Footprint { data: self.bytes, index: 0, outside: nodes + groups }
+        let nodes = tree_bytes(self.nodes.len(), size_of::<(StreamId, Node)>());
+        let own = size_of::<Stream>();
+        Footprint { data: self.bytes, index: 0, outside: own + nodes + groups }
     }
 
     pub(crate) fn duplicate(&self) -> Result<Stream, OutOfMemory> {

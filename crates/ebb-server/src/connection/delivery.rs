@@ -61,6 +61,7 @@ impl Connection {
         let figures = &self.session.client.figures;
         figures.net_out.fetch_add(sent as u64, Ordering::Relaxed);
         figures.output_bytes.store(self.output.len(), Ordering::Relaxed);
+        figures.output_shared.store(self.output.shared_bytes(), Ordering::Relaxed);
         figures.output_chunks.store(self.output.chunks(), Ordering::Relaxed);
         if self.session.close_after_reply && self.output.is_empty() {
             return Fate::Close;

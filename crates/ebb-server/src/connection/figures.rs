@@ -40,6 +40,8 @@ impl Connection {
             (None, None) => (self.pending.len(), spare, 0),
         };
         let arguments = before + self.args.capacity() * size_of::<Arg>();
+        let filling = self.filling.as_ref().map_or(0, |filling| filling.len);
+        figures.arriving.store(self.external_bytes + filling, Ordering::Relaxed);
         figures.query_buffer.store(query, Ordering::Relaxed);
         figures.query_buffer_free.store(free, Ordering::Relaxed);
         figures.argv_mem.store(arguments, Ordering::Relaxed);

@@ -4,6 +4,7 @@ use ebb_config::id;
 use ebb_engine::{CommandResult, CommandSpec, Context, Group, Scope};
 
 use super::figures::MemoryFigures;
+use super::holes::Holes;
 
 pub(super) const DOCTOR: CommandSpec = CommandSpec {
     name: "doctor",
@@ -24,7 +25,8 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
     let memory = MemoryFigures::gather(ctx);
     let config = &ctx.server.config;
     let policy = config.text(id::MAXMEMORY_POLICY.id());
-    let findings = examine(&memory, config.get(id::MAXMEMORY), &policy);
+    let holes = Holes::gather(ctx.server, &memory);
+    let findings = examine(&memory, &holes, config.get(id::MAXMEMORY), &policy);
     let text = if findings.is_empty() {
         let (used, keys) = (memory.used, memory.keys());
         format!("Nothing unusual: {used} bytes are in use for {keys} keys.\n")
@@ -35,7 +37,7 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
     Ok(())
 }
 
-fn examine(memory: &MemoryFigures, limit: u64, policy: &str) -> Vec<String> {
+fn examine(memory: &MemoryFigures, holes: &Holes, limit: u64, policy: &str) -> Vec<String> {
     let mut findings = Vec::new();
     if memory.used as i64 > 10 * MEGABYTE && memory.peak as f64 > memory.used as f64 * 1.5 {
         findings.push(format!(
@@ -45,16 +47,7 @@ fn examine(memory: &MemoryFigures, limit: u64, policy: &str) -> Vec<String> {
             memory.peak as f64 / memory.used as f64 * 100.0
         ));
     }
-    let (ratio, bytes) = memory.fragmentation();
-    if ratio > 1.1 && bytes > 10 * MEGABYTE {
-        findings.push(format!(
-            "Fragmentation: the pages in use are {ratio:.2} times as large as what they hold; \
-             {bytes} bytes lie in holes between live blocks. Active defragmentation (activedefrag, \
-             active-defrag-threshold-lower) repairs the {} bytes of holes in the heap; MEMORY \
-             DEFRAG STATUS tells what it does.",
-            memory.heap.1
-        ));
-    }
+    findings.extend(holes.findings());
     let (ratio, bytes) = memory.allocator_resident();
     if ratio > 1.1 && bytes > 10 * MEGABYTE {
         findings.push(format!(
@@ -103,21 +96,20 @@ mod tests {
             used: 100 << 20,
             peak: 300 << 20,
             allocated: 100 << 20,
-            active: 150 << 20,
             allocator_resident: 151 << 20,
             parts: Parts { clients_normal: 50 << 20, ..Parts::default() },
             trash: 7,
             ..MemoryFigures::default()
         };
-        let findings = examine(&memory, 101 << 20, "noeviction");
+        let findings = examine(&memory, &Holes::default(), 101 << 20, "noeviction");
         assert_eq!(findings.len(), 5, "{findings:?}");
         assert!(findings[0].contains("314572800"), "{}", findings[0]);
         let keys = DbFigures { keys: 5000, volatile: 10, ..DbFigures::default() };
         let persistent = MemoryFigures { dbs: vec![keys], ..MemoryFigures::default() };
-        let findings = examine(&persistent, 1 << 30, "volatile-lru");
+        let findings = examine(&persistent, &Holes::default(), 1 << 30, "volatile-lru");
         assert!(findings.len() == 1 && findings[0].contains("10 of 5000"), "{findings:?}");
-        assert!(examine(&persistent, 1 << 30, "allkeys-lru").is_empty());
+        assert!(examine(&persistent, &Holes::default(), 1 << 30, "allkeys-lru").is_empty());
         let calm = MemoryFigures { used: 1 << 20, peak: 1 << 20, ..MemoryFigures::default() };
-        assert!(examine(&calm, 0, "noeviction").is_empty());
+        assert!(examine(&calm, &Holes::default(), 0, "noeviction").is_empty());
     }
 }

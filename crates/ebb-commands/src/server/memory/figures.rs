@@ -18,6 +18,8 @@ pub(in super::super) struct DbFigures {
     pub(in super::super) table: usize,
     /// The deadlines.
     pub(in super::super) wheel: usize,
+    /// Keys and values, with the tables of large collections.
+    pub(in super::super) data: usize,
 }
 
 /// Bytes at one moment.
@@ -37,6 +39,8 @@ pub(in super::super) struct MemoryFigures {
     pub(in super::super) parts: Parts,
     /// Handed out by jemalloc, in pages that hold something, and in physical memory.
     pub(in super::super) jemalloc: (usize, usize, usize),
+    /// What jemalloc has for itself.
+    pub(in super::super) metadata: usize,
     /// The heap: bytes in blocks, and in holes.
     pub(in super::super) heap: (usize, usize),
     /// Handed out by all allocators.
@@ -82,6 +86,7 @@ impl MemoryFigures {
                 types.iter_mut().zip(counts.bytes).for_each(|(sum, bytes)| *sum += bytes);
                 collections.0 += counts.tables;
                 collections.1 += counts.outside;
+                figures.data += counts.total_bytes();
                 figures.keys += counts.keys;
                 figures.volatile += counts.volatile;
                 figures.table += table;
@@ -104,6 +109,7 @@ impl MemoryFigures {
             collections,
             parts: Parts::gather(server),
             jemalloc,
+            metadata: read(&allocator.metadata),
             heap: (heap.live, heap.holes),
             allocated: heap.live + jemalloc.0,
             active: heap.touched + jemalloc.1,
@@ -121,41 +127,6 @@ impl MemoryFigures {
     pub(in super::super) fn overhead(&self) -> usize {
         let index: usize = self.dbs.iter().map(|db| db.table + db.wheel).sum();
         (self.startup + self.parts.sum() + index).min(self.used)
-    }
-
-    /// Bytes by owner, with their names: together they are the resident memory, but for what the
-    /// operating system has not given yet of what was touched.
-    pub(in super::super) fn owners(&self) -> Vec<(String, usize)> {
-        let (allocated, active, resident) = self.jemalloc;
-        let parts = &self.parts;
-        let (table, wheel) =
-            self.dbs.iter().fold((0, 0), |sum, db| (sum.0 + db.table, sum.1 + db.wheel));
-        let keys: usize = self.types.iter().sum::<usize>() + self.collections.0 + table;
-        let known = parts.sum() + wheel + self.collections.1;
-        let mut rows: Vec<(String, usize)> = (Type::ALL.iter().zip(self.types))
-            .map(|(kind, bytes)| (format!("owner.data.{}", kind.name()), bytes))
-            .collect();
-        let rest = [
-            ("owner.collection-tables", self.collections.0),
-            ("owner.collection-outside", self.collections.1),
-            ("owner.index", table),
-            ("owner.expiry-index", wheel),
-            ("owner.heap-other", self.heap.0.saturating_sub(keys)),
-            ("owner.heap-holes", self.heap.1),
-            ("owner.clients-normal", parts.clients_normal),
-            ("owner.clients-pubsub", parts.clients_pubsub),
-            ("owner.tracking", parts.tracking),
-            ("owner.pubsub", parts.pubsub),
-            ("owner.scripts", parts.scripts),
-            ("owner.functions", parts.functions),
-            ("owner.command-statistics", parts.histograms),
-            ("owner.allocator-other", allocated.saturating_sub(known)),
-            ("owner.allocator-fragmentation", active.saturating_sub(allocated)),
-            ("owner.allocator-free", resident.saturating_sub(active)),
-            ("owner.process", self.resident.saturating_sub(self.allocator_resident)),
-        ];
-        rows.extend(rest.map(|(name, bytes)| (name.to_owned(), bytes)));
-        rows
     }
 
     /// Keys and values.

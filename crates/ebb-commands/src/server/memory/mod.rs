@@ -12,6 +12,8 @@ mod defrag;
 mod doctor;
 pub(super) mod figures;
 mod growth;
+mod holes;
+mod owners;
 mod parts;
 mod stats;
 mod top;

@@ -11,11 +11,17 @@ pub(in super::super) struct Parts {
     pub(in super::super) clients_normal: usize,
     /// The same of clients that do.
     pub(in super::super) clients_pubsub: usize,
+    /// Of both without what they share with others, such as values that wait by reference.
+    pub(in super::super) clients_own: [usize; 2],
+    /// Large values that clients are sending, in the heap.
+    pub(in super::super) arriving: usize,
     /// Counts and distributions of latencies of commands.
     pub(in super::super) histograms: usize,
     /// Sources and compiled forms of scripts, and of functions.
     pub(in super::super) scripts: usize,
     pub(in super::super) functions: usize,
+    /// The interpreters that run both, as they were after their last use.
+    pub(in super::super) interpreters: usize,
     /// Who keeps copies of which keys: an estimate.
     pub(in super::super) tracking: usize,
     /// Channels and patterns with their subscribers: an estimate.
@@ -27,10 +33,12 @@ impl Parts {
         // About what a tree of small names takes for each.
         const NAME_BYTES: usize = 96;
         const MEMBER_BYTES: usize = 16;
+        let (eval, functions) = server.scripting.vm_bytes();
         let mut parts = Parts {
             histograms: stats::histogram_bytes(server.workers.iter().map(|worker| &worker.totals)),
             scripts: server.scripting.cache.lock().bytes(),
             functions: server.scripting.libraries.lock().bytes(),
+            interpreters: eval + functions,
             tracking: server.tracking.keys() * NAME_BYTES + server.tracking.items() * MEMBER_BYTES,
             ..Parts::default()
         };
@@ -45,12 +53,14 @@ impl Parts {
                 false => &mut parts.clients_normal,
             };
             *class += client.memory_bytes();
+            parts.arriving += figures.arriving.load(Ordering::Relaxed);
+            parts.clients_own[usize::from(client.is_subscribed())] += client.own_bytes();
         }
         parts.pubsub = subscriptions * (NAME_BYTES + 2 * MEMBER_BYTES);
         parts
     }
 
-    /// All together.
+    /// All together, but for the interpreters: they are there from the start.
     pub(in super::super) fn sum(&self) -> usize {
         self.clients_normal
             + self.clients_pubsub

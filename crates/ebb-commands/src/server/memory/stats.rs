@@ -3,6 +3,7 @@
 use ebb_engine::{CommandResult, CommandSpec, Context, Group, Reply, Scope};
 
 use super::figures::{DbFigures, MemoryFigures};
+use super::owners;
 use crate::partition::{Figures, TYPE_NAMES};
 
 pub(super) const STATS: CommandSpec = CommandSpec {
@@ -46,6 +47,9 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
     ];
     rows.extend(memory.dbs.iter().map(|db| (format!("db.{}", db.number), Value::Db(*db))));
     let partitions = Figures::gather(ctx, &ctx.server.partitions.table().all);
+    let owner = |(name, bytes)| (format!("owner.{name}"), Value::Integer(bytes));
+    let owners = owners::rows(&memory, owners::Measured::now(ctx));
+    let parts = owners::parts(&memory, &partitions);
     rows.extend(partitions.into_iter().map(|one| {
         (format!("partition.{}", one.partition.line.name), Value::Partition(Box::new(one)))
     }));
@@ -68,7 +72,10 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
         ("fragmentation".into(), Value::Double(process)),
         ("fragmentation.bytes".into(), Value::Integer(process_bytes)),
     ]);
-    rows.extend(memory.owners().into_iter().map(|(name, bytes)| (name, int(bytes))));
+    rows.extend(owners.into_iter().map(owner));
+    rows.extend(
+        parts.into_iter().map(|(name, bytes)| (format!("part.{name}"), Value::Integer(bytes))),
+    );
     write(ctx.reply, rows);
     Ok(())
 }
