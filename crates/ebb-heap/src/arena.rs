@@ -1,7 +1,7 @@
 //! An arena: the segments of one owner, its bump pointer and its lists of holes.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -120,9 +120,17 @@ fn write_header(address: *mut u8, bytes: usize, kind: u8) {
     }
 }
 
+/// The kind of a block or hole. Atomic, because who walks a segment under the arena's lock reads
+/// the kinds of blocks whose owners may change them.
 pub(crate) fn kind_at(address: *const u8) -> u8 {
-    // SAFETY: callers pass the start of a block or hole.
-    unsafe { address.add(2).read() }
+    // SAFETY: callers pass the start of a block or hole, whose third byte is its kind.
+    unsafe { AtomicU8::from_ptr(address.add(2).cast_mut()) }.load(Ordering::Relaxed)
+}
+
+/// Changes the kind of a block.
+pub(crate) fn set_kind_at(address: *mut u8, kind: u8) {
+    // SAFETY: callers own the block.
+    unsafe { AtomicU8::from_ptr(address.add(2)) }.store(kind, Ordering::Relaxed);
 }
 
 /// Links of a hole, each in units plus one: next at byte 4, previous at byte 9.

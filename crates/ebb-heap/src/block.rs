@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 
-use crate::arena::{ArenaId, arena, header_bytes, kind_at};
+use crate::arena::{ArenaId, arena, header_bytes, kind_at, set_kind_at};
 use crate::space::{State, address_of, space, units_of};
 use crate::{FIRST_OWNER_KIND, OutOfMemory};
 
@@ -117,8 +117,7 @@ impl Block {
     /// Changes the owner's tag.
     pub fn set_kind(&mut self, kind: u8) {
         debug_assert!(kind >= FIRST_OWNER_KIND);
-        // SAFETY: byte 2 of a block we own.
-        unsafe { self.address().add(2).write(kind) };
+        set_kind_at(self.address(), kind);
     }
 
     /// The block after its header: `bytes() - 3` bytes.
