@@ -150,9 +150,10 @@ impl Connection {
     /// Keeps what is left of the input. An error says that there is no memory for it.
     fn keep(&mut self, input: &[u8], upto: usize, cut: std::ops::Range<usize>) -> io::Result<()> {
         if upto < input.len() {
-            self.pending.try_reserve(input.len() - upto).map_err(starved)?;
-            self.pending.extend_from_slice(&input[upto..cut.start.max(upto)]);
-            self.pending.extend_from_slice(&input[cut.end.max(upto)..]);
+            let parts = [&input[upto..cut.start.max(upto)], &input[cut.end.max(upto)..]];
+            // No more: what was cut out has its own place.
+            self.pending.try_reserve(parts[0].len() + parts[1].len()).map_err(starved)?;
+            parts.into_iter().for_each(|part| self.pending.extend_from_slice(part));
         }
         Ok(())
     }
