@@ -52,6 +52,17 @@ fn keys_that_expire_are_deleted_by_followers() {
     assert_eq!(follower.heard(), ["set 0 k"]);
 }
 
+/// What a follower hears when nearly all keys are evicted.
+fn evicted(client: &mut Client) -> Vec<String> {
+    let follower = Follower::default();
+    let mut effects = Effects::default();
+    effects.subscribe(Box::new(follower.clone()));
+    client.say("CONFIG SET maxmemory 1");
+    let (time, slice) = (Duration::from_secs(1), Duration::from_millis(10));
+    eviction::relieve(client.server, time, slice, &mut effects);
+    follower.heard()
+}
+
 #[test]
 fn keys_that_are_evicted_are_deleted_by_followers() {
     for (lazy, deletion) in [("no", "DEL 0 key:"), ("yes", "UNLINK 0 key:")] {
@@ -61,13 +72,7 @@ fn keys_that_are_evicted_are_deleted_by_followers() {
         ]);
         let value = "x".repeat(1000);
         (0..3000).for_each(|n| drop(client.run(&["SET", &format!("key:{n}"), &value])));
-        let follower = Follower::default();
-        let mut effects = Effects::default();
-        effects.subscribe(Box::new(follower.clone()));
-        client.say("CONFIG SET maxmemory 1");
-        let (time, slice) = (Duration::from_secs(1), Duration::from_millis(10));
-        eviction::relieve(client.server, time, slice, &mut effects);
-        let heard = follower.heard();
+        let heard = evicted(&mut client);
         assert!(!heard.is_empty());
         assert!(heard.iter().all(|line| line.starts_with(deletion)), "{heard:?}");
     }
@@ -92,14 +97,8 @@ fn partitions_say_how_their_keys_are_deleted_by_followers() {
     for (lazy, none) in [("no", "DEL"), ("yes", "UNLINK")] {
         fill(&mut client);
         client.say(&format!("CONFIG SET lazyfree-lazy-eviction {lazy}"));
-        let follower = Follower::default();
-        let mut effects = Effects::default();
-        effects.subscribe(Box::new(follower.clone()));
-        client.say("CONFIG SET maxmemory 1");
-        let (time, slice) = (Duration::from_secs(1), Duration::from_millis(10));
-        eviction::relieve(client.server, time, slice, &mut effects);
+        let heard = evicted(&mut client);
         client.say("CONFIG SET maxmemory 0");
-        let heard = follower.heard();
         for (command, prefix) in [("UNLINK", "l:"), ("DEL", "n:"), (none, "x:")] {
             let told = heard.iter().filter(|line| line.contains(&format!(" 0 {prefix}")));
             let told: Vec<_> = told.collect();
