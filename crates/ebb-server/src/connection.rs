@@ -100,6 +100,8 @@ pub(crate) struct Connection {
     /// Waits in a command.
     pub(crate) blocked: bool,
     over_soft_limit_since: Option<Instant>,
+    /// The window of rounds in which its worker counted it last.
+    pub(crate) counted_in: u32,
     /// What was set aside filled its buffer: there may be more to read.
     full_read: bool,
 }
@@ -140,6 +142,7 @@ impl Connection {
             output: Output::default(),
             watches_writable: false,
             peer_ended: false,
+            counted_in: 0,
             paused: false,
             blocked: false,
             over_soft_limit_since: None,

@@ -25,8 +25,11 @@ use crate::listener::Listener;
 
 mod attending;
 mod claiming;
+mod coalescing;
 mod grouping;
 mod waiting;
+
+use coalescing::Coalescing;
 
 const WAKER: Token = Token(usize::MAX);
 /// Listeners have the tokens from here on, connections those below.
@@ -99,6 +102,7 @@ pub(crate) struct Worker {
     /// Clients that need attention while their connections are lent.
     unheeded: Vec<u64>,
     listeners: Vec<Listener>,
+    coalescing: Coalescing,
     /// Room for messages on their way from a mailbox, empty in between.
     mail: Mail,
     /// The pauses that are over here.
@@ -139,6 +143,7 @@ impl Worker {
             aside: VecDeque::new(),
             unheeded: Vec::new(),
             listeners: Vec::new(),
+            coalescing: Coalescing::new(),
             mail: Mail::default(),
             pauses: 0,
             audited: 0,
@@ -163,11 +168,17 @@ impl Worker {
 
     /// Runs until the server stops.
     pub(crate) fn run(mut self) {
+        crate::io::sleep_precisely();
         let mut events = Events::with_capacity(1024);
         let mut last_tick = Instant::now();
         while !self.server.is_stopping() {
             let is_busy = !self.again.is_empty() || self.server.workers[self.number].is_told();
             let timeout = if is_busy { Duration::ZERO } else { self.sleep() };
+            if let Some(sleep) = self.coalesce()
+                && !is_busy
+            {
+                std::thread::sleep(sleep);
+            }
             match self.poll.poll(&mut events, Some(timeout)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -194,6 +205,12 @@ impl Worker {
             }
         }
         self.finish();
+    }
+
+    /// Ends a round: how long to let events gather before the next.
+    fn coalesce(&mut self) -> Option<Duration> {
+        let limit = self.server.config.get(id::EVENT_COALESCING_US);
+        self.coalescing.end_round(Duration::from_micros(limit.into()), Instant::now)
     }
 
     fn handle(&mut self, events: &Events) {
@@ -251,13 +268,13 @@ impl Worker {
     }
 
     fn serve(&mut self, at: usize, event: &Event) {
-        let connection = self.connections.get(at).and_then(Option::as_ref);
-        if connection.is_none() {
+        let Some(Some(connection)) = self.connections.get_mut(at) else {
             // It is lent, or gone: no other event will tell of what has come.
             self.again.push(at);
             return;
-        }
-        if event.is_readable() && connection.is_some_and(|connection| connection.is_fresh()) {
+        };
+        self.coalescing.count(&mut connection.counted_in);
+        if event.is_readable() && connection.is_fresh() {
             self.join(at, event.is_read_closed());
             return;
         }

@@ -29,6 +29,12 @@ pub(crate) fn disable_huge_pages() -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Has this thread's sleeps end when they are due. The kernel else adds 50 us to spare wake-ups.
+pub(crate) fn sleep_precisely() {
+    // SAFETY: a plain call; the arguments that are not used must be 0. It cannot fail for 1 ns.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0) };
+}
+
 /// Raises the limit on open files to `wanted`, as far as the hard limit allows, and answers
 /// the limit in force.
 pub(crate) fn raise_open_files(wanted: u64) -> u64 {
