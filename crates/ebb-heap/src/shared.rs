@@ -15,6 +15,8 @@ const KIND_SHARED: u8 = 8;
 const REFERENCES_AT: usize = 4;
 const LENGTH_AT: usize = 8 - HEADER;
 const BYTES_AT: usize = 16 - HEADER;
+/// Bytes by which a block is larger than asked for because sizes are multiples of eight.
+const ROUNDING: usize = 7;
 
 /// A reference to immutable bytes. Cloning counts up, dropping counts down, the last one
 /// frees. Writing needs [`Shared::get_mut`], which only the sole owner gets.
@@ -114,6 +116,19 @@ impl Shared {
             if len > old {
                 self.raw(BYTES_AT + old).write_bytes(0, len - old);
             }
+        }
+        true
+    }
+
+    /// Puts other bytes in the place of these, if this is the only handle and the block would
+    /// have little room to spare: at most a 256th, or the rounding of sizes. Answers whether it did.
+    pub fn overwrite(&mut self, bytes: &[u8]) -> bool {
+        let Some(spare) = self.capacity().checked_sub(bytes.len()) else { return false };
+        if spare > (bytes.len() / 256).max(ROUNDING) || !self.resize(bytes.len()) {
+            return false;
+        }
+        if let Some(target) = self.get_mut() {
+            target.copy_from_slice(bytes);
         }
         true
     }

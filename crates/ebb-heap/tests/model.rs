@@ -134,6 +134,23 @@ fn shared_bytes_live_until_the_last_reference() {
 }
 
 #[test]
+fn bytes_are_overwritten_only_by_their_sole_owner_and_where_they_fit() {
+    let arena = ArenaId::new();
+    let mut value = Shared::copy_from(arena, &[1; 10_000]).unwrap();
+    let address = value.block().compact();
+    assert!(value.overwrite(&[2; 10_000]));
+    assert!(value.overwrite(&[3; 9_970]), "a 256th may be spare");
+    assert_eq!((&value[..], value.block().compact()), (&[3; 9_970][..], address));
+    assert!(!value.overwrite(&[4; 9_900]), "too much would be spare");
+    assert!(!value.overwrite(&[4; 10_100]), "too long");
+    let reader = value.clone();
+    assert!(!value.overwrite(&[5; 9_970]), "others read them");
+    assert_eq!((&value[..], &reader[..]), (&[3; 9_970][..], &[3; 9_970][..]));
+    drop((value, reader));
+    assert_eq!(arena.live_bytes(), 0);
+}
+
+#[test]
 fn memory_returns_to_the_system() {
     let arena = ArenaId::new();
     let blocks: Vec<Block> = (0..200_000)

@@ -461,6 +461,9 @@ impl<'a> EntryMut<'a> {
     /// Rewrites the value in place if it fits the block exactly as a new block would;
     /// otherwise gives the value back, with the entry as it was.
     pub(crate) fn rewrite(&mut self, value: StringValue<'_>) -> Result<Rewritten, OutOfMemory> {
+        if self.overwrite_shared(&value) {
+            return Ok(Rewritten::InPlace);
+        }
         let plan = Plan::of(|| self.0.arena(), value)?;
         let front = self.as_ref().key_range().end;
         let is_string = self.as_ref().value_type() == Type::String;
@@ -485,6 +488,23 @@ impl<'a> EntryMut<'a> {
             Entry::from_plan(self.0.arena(), &front, plan)?
         };
         Ok(Rewritten::Moved(entry))
+    }
+
+    /// Writes a large value over the one before it, if that has a block of the right size which
+    /// nobody else reads. Answers whether it did.
+    fn overwrite_shared(&mut self, value: &StringValue<'_>) -> bool {
+        let (StringValue::Bytes(bytes) | StringValue::Text(bytes) | StringValue::Raw(bytes)) =
+            value
+        else {
+            return false;
+        };
+        if bytes.len() < SHARED_MIN {
+            return false;
+        }
+        self.as_ref().shared_handle().is_some_and(|handle| {
+            // SAFETY: the entry holds the reference and is borrowed mutably.
+            unsafe { SharedRef::new(handle).shared_mut().overwrite(bytes) }
+        })
     }
 
     /// The string's bytes to write, if it has at least `len` bytes now or can have them

@@ -11,6 +11,9 @@ use ebb_keyspace::Shared;
 /// Slices given to one system call.
 const SLICES_MAX: usize = 64;
 
+/// Slices in the first attempt to send a reply: few, so that they need no memory.
+const SLICES_FIRST: usize = 16;
+
 /// Messages of this many bytes and more are referred to; shorter ones are cheaper to copy than
 /// to hand to the system one by one.
 const MESSAGE_REFERENCE_MIN: usize = 1024;
@@ -218,9 +221,13 @@ impl Output {
         let result = if references.is_empty() {
             socket.write(bytes)
         } else {
-            let slices: Vec<_> =
-                parts(reply).take(SLICES_MAX).map(|part| IoSlice::new(part.bytes())).collect();
-            socket.write_vectored(&slices)
+            let mut slices = [IoSlice::new(&[]); SLICES_FIRST];
+            let mut count = 0;
+            for (slice, part) in slices.iter_mut().zip(parts(reply)) {
+                *slice = IoSlice::new(part.bytes());
+                count += 1;
+            }
+            socket.write_vectored(&slices[..count])
         };
         let sent = match result {
             Ok(0) if !bytes.is_empty() => return Err(io::ErrorKind::WriteZero.into()),
