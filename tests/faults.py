@@ -269,6 +269,20 @@ def full_disk(binary):
         client.close()
 
 
+def no_addresses(binary):
+    """With too few addresses the server does not start, and says why."""
+    for megabytes, threads in ((20, 2), (200, 2), (380, 2), (450, 120)):
+        limit = ["prlimit", "--as=%d" % (megabytes * MEGABYTE)]
+        try:
+            with Server(binary, "--io-threads", str(threads), prefix=limit) as server:
+                # A machine on which threads need less.
+                assert megabytes == 450, "%d MB are enough" % megabytes
+                healthy(server)
+        except RuntimeError as error:
+            assert "did not start" in str(error) and "ulimit -v" in str(error), error
+            assert "panicked" not in str(error), error
+
+
 # What a client may ask for when there is no memory for it: the answer is an error, or the connection ends.
 GREEDY = [
     ("EVAL", "return string.rep('x', 1000000000)", 0),
@@ -381,7 +395,7 @@ def main():
             scenario(server)
             healthy(server)
             print("faults: %s, %.1f s" % (scenario.__name__, time.time() - start), flush=True)
-    for scenario in [kill_and_restart, full_disk, no_memory]:
+    for scenario in [kill_and_restart, full_disk, no_addresses, no_memory]:
         scenario(binary)
         print("faults: %s" % scenario.__name__, flush=True)
 
