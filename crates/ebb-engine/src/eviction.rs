@@ -20,9 +20,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering}
 use std::time::{Duration, Instant};
 
 use ebb_config::{Config, MaxmemoryBasis, MaxmemoryPolicy, id};
-use ebb_keyspace::Shard;
 use ebb_keyspace::defrag::Fragmentation;
 use ebb_keyspace::eviction::{AccessClock, Order, Rule};
+use ebb_keyspace::{Shard, lazyfree};
 use parking_lot::MutexGuard;
 
 use crate::journal::Event;
@@ -371,8 +371,13 @@ fn evict_from(
     let (mut freed, mut keys) = (0, 0);
     let start = Instant::now();
     shard.set_clock(rule.clock);
+    let freeing = lazyfree::Choice::new(server.config.get(id::LAZYFREE_LAZY_EVICTION));
+    let has_partitions = !server.partitions.is_empty();
     while keys < IN_A_ROW && freed < wanted {
         let evicted = shard.evict(rule, |db, key| {
+            if has_partitions {
+                freeing.set(server.partitions.evicts_lazily(server, db, key));
+            }
             effects.note(server, db, key, Event::evicted(), true);
         });
         let Some(evicted) = evicted else { break };

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ebb_config::{Config, id};
 use ebb_heap::ArenaId;
-use ebb_keyspace::Keyspace;
+use ebb_keyspace::{Keyspace, lazyfree};
 use parking_lot::Mutex;
 use rand::Rng;
 
@@ -341,6 +341,7 @@ impl Server {
         server.update_lru_clock();
         server.output_limits.refresh(&server.config);
         server.followers.refresh(&server.config);
+        lazyfree::set_default(server.config.get(id::LAZYFREE_LAZY_SERVER_DEL));
         server
     }
 
@@ -376,6 +377,9 @@ impl Server {
                 self.measure_base();
                 self.eviction.refresh();
                 self.evict_clients();
+            }
+            "lazyfree-lazy-server-del" => {
+                lazyfree::set_default(self.config.get(id::LAZYFREE_LAZY_SERVER_DEL));
             }
             "notify-keyspace-events" => self.followers.refresh(&self.config),
             _ => {}

@@ -333,9 +333,6 @@ fn make_room(
             return true;
         }
     }
-    if !partition.line.lazy_eviction {
-        while lazyfree::step() {}
-    }
     excess(partition) <= 0
 }
 
@@ -350,6 +347,7 @@ pub(super) fn evict_some(
     effects: &mut Effects,
 ) -> usize {
     let mut keys = 0;
+    let _freeing = lazyfree::Choice::new(partition.line.lazy_eviction);
     while keys < IN_A_ROW && excess(partition) > goal {
         let evicted = shard.evict_from_partition(partition.id, rule, |db, key| {
             effects.note(server, db, key, Event::evicted(), true);

@@ -183,6 +183,11 @@ impl Partitions {
         }
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.read().all.is_empty()
+    }
+
     fn publish(&self, server: &Server, all: Vec<Arc<Partition>>) {
         let any = |test: fn(&PartitionLine) -> bool| all.iter().any(|one| test(&one.line));
         let (limits, deadlines) =
