@@ -128,6 +128,15 @@ pub struct AllocatorFigures {
     pub metadata: AtomicUsize,
 }
 
+impl AllocatorFigures {
+    /// In free pages that go back to the system, at once when the allocator is purged.
+    pub fn free(&self) -> usize {
+        let read = |figure: &AtomicUsize| figure.load(Ordering::Relaxed);
+        let kept = read(&self.active) + read(&self.metadata);
+        read(&self.resident).saturating_sub(kept)
+    }
+}
+
 /// Bytes of the process in physical memory, by what they are for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ResidentPages {

@@ -100,8 +100,9 @@ impl Maintenance {
         if self.server.paused(unix_ms()) != ebb_engine::PauseMode::Off {
             return false;
         }
-        let settling = upkeep::settle(self.server, SLICE);
-        settling | upkeep::relieve(self.server, EVICT_TIME, SLICE, &mut self.effects)
+        // No key is evicted from a partition that it is about to leave.
+        upkeep::settle(self.server, SLICE)
+            || upkeep::relieve(self.server, EVICT_TIME, SLICE, &mut self.effects)
     }
 
     /// Deletes keys that are due. Answers whether any key has a deadline.

@@ -128,6 +128,8 @@ pub struct Partitions {
     deadlines: AtomicBool,
     /// Keys may lie in parts other than theirs.
     scattered: AtomicBool,
+    /// Some are being moved.
+    settling: AtomicBool,
     /// Changes with the table.
     version: AtomicU64,
     table: RwLock<Arc<Table>>,
@@ -155,6 +157,17 @@ impl Partitions {
     /// Whether they may; until it is noted again they then may not.
     pub(super) fn take_scattered(&self) -> bool {
         self.scattered.load(Ordering::Relaxed) && self.scattered.swap(false, Ordering::Acquire)
+    }
+
+    /// Keys are on their way to their parts.
+    pub(super) fn set_settling(&self, settling: bool) {
+        self.settling.store(settling, Ordering::Relaxed);
+    }
+
+    /// Whether keys are on their way, or about to be: some of those that lie in a partition may
+    /// not belong to it.
+    pub(super) fn is_settling(&self) -> bool {
+        self.settling.load(Ordering::Relaxed) || self.scattered.load(Ordering::Relaxed)
     }
 
     pub(super) fn version(&self) -> u64 {
