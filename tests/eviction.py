@@ -281,6 +281,33 @@ def large_values_go_lazily(server):
     assert number(client, "lazyfreed_objects") >= 4
 
 
+def keys_go_last(server):
+    """With maxmemory-basis resident: what moving repairs costs no key."""
+    client = server.client()
+    empty(client, "allkeys-lru")
+    # It does not begin by itself.
+    client("CONFIG", "SET", "active-defrag-ignore-bytes", "1gb", "maxmemory-basis", "resident")
+    fill(client, 0, 120_000)
+    client.pipeline([("DEL", "key:%d" % n) for n in range(120_000) if n % 4])
+    until("all is freed", lambda: number(client, "lazyfree_pending_objects") == 0)
+    holes, moved = number(client, "mem_heap_holes"), number(client, "active_defrag_hits")
+    assert holes > 30 * MEGABYTE, holes
+    limit = number(client, "used_memory") + holes // 2
+    client("CONFIG", "SET", "maxmemory", limit)
+
+    def repaired():
+        assert client("SET", "one", VALUE) == "OK"
+        return number(client, "mem_heap_holes") < holes // 4
+    until("holes are repaired", repaired)
+    assert number(client, "active_defrag_hits") > moved + 1000
+    assert (number(client, "evicted_keys"), client("DBSIZE")) == (0, 30_001)
+    # When that is not enough, keys go.
+    assert fill(client, 200_000, 100_000) == []
+    assert number(client, "evicted_keys") > 0
+    client("CONFIG", "SET", "maxmemory", 0, "maxmemory-basis", "used",
+           "active-defrag-ignore-bytes", "8mb")
+
+
 def main():
     for options in ([], ["--io-threads", "4"]):
         server = Server(sys.argv[1], *options)
@@ -291,7 +318,7 @@ def main():
                 noeviction_refuses_writes_and_nothing_else, transactions_and_scripts_make_room,
                 eviction_is_told, the_limit_and_the_policy_change_at_run_time,
                 shrinking_refuses_no_read_and_delays_none, clients_evict_no_data,
-                the_largest_clients_are_closed, large_values_go_lazily,
+                the_largest_clients_are_closed, large_values_go_lazily, keys_go_last,
             ):
                 test(server)
                 assert "panicked" not in server.log(), server.log()

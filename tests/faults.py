@@ -269,6 +269,18 @@ def full_disk(binary):
         client.close()
 
 
+def no_addresses(binary):
+    """With too few addresses the server does not start, and says why."""
+    for megabytes in (20, 200, 380):
+        limit = ["prlimit", "--as=%d" % (megabytes * MEGABYTE)]
+        try:
+            with Server(binary, "--io-threads", "2", prefix=limit):
+                raise AssertionError("%d MB are enough" % megabytes)
+        except RuntimeError as error:
+            assert "did not start" in str(error) and "ulimit -v" in str(error), error
+            assert "panicked" not in str(error), error
+
+
 # What a client may ask for when there is no memory for it: the answer is an error, or the connection ends.
 GREEDY = [
     ("EVAL", "return string.rep('x', 1000000000)", 0),
@@ -381,7 +393,7 @@ def main():
             scenario(server)
             healthy(server)
             print("faults: %s, %.1f s" % (scenario.__name__, time.time() - start), flush=True)
-    for scenario in [kill_and_restart, full_disk, no_memory]:
+    for scenario in [kill_and_restart, full_disk, no_addresses, no_memory]:
         scenario(binary)
         print("faults: %s" % scenario.__name__, flush=True)
 

@@ -242,6 +242,31 @@ def check_alteration(server, client):
     client("SELECT", 0)
 
 
+def check_leaving(client):
+    """Keys that leave a partition are not evicted for its limit, though they count there until then."""
+    count, writes = 100_000, 20
+    client("SELECT", 2)
+    assert client("PARTITION", "CREATE", "narrow", "PREFIX", "leave:") == "OK"
+    for start in range(0, count, 1000):
+        client.pipeline([["SET", "leave:%d" % at, at] for at in range(start, start + 1000)])
+    for prefix, written in (("stay:", 0), ("leave:", writes), ("stay:", writes)):
+        limit = 0 if prefix == "leave:" else MB // 2
+        evicted = info(client, "narrow")["evicted"]
+        keys = client("DBSIZE")
+        assert client("PARTITION", "ALTER", "narrow", "PREFIX", prefix, "MAXMEMORY", limit,
+                      "MAXMEMORY-POLICY", "allkeys-lru") == "OK"
+        for at in range(written):
+            assert client("SET", "%s:new:%d" % (prefix, at), "v") == "OK"
+        until("settled", lambda: info(client, "narrow")["state"] == "settled")
+        evicted = info(client, "narrow")["evicted"] - evicted
+        # Twice what a write may need is some kilobytes, and these keys are small.
+        assert evicted <= written * 150, (prefix, evicted)
+        assert client("DBSIZE") == keys + written - evicted, prefix
+    assert client("PARTITION", "DROP", "narrow") == "OK"
+    client("FLUSHDB")
+    client("SELECT", 0)
+
+
 def check_users(server, client):
     assert client("ACL", "SETUSER", "ops", "on", ">x", "+@partition", "~*") == "OK"
     assert client("ACL", "SETUSER", "app", "on", ">x", "~*", "+@all", "-@partition") == "OK"
@@ -339,6 +364,7 @@ def main():
             ("FLUSH", lambda: check_flush(client)),
             ("CREATE over keys, SWAPDB, DROP", lambda: check_creation(server, client)),
             ("ALTER of prefix and database", lambda: check_alteration(server, client)),
+            ("keys that leave", lambda: check_leaving(client)),
             ("users", lambda: check_users(server, client)),
             ("REWRITE and restart", lambda: check_restart(server, client)),
             ("included files", lambda: check_includes(server)),

@@ -177,7 +177,39 @@ pub fn unblock(server: &Server, client: &Arc<Client>, how: Unblock) -> bool {
     true
 }
 
+/// Ends a wait with the answer that was waited for, unless it is over already.
+pub(crate) fn answer(server: &Server, blocked: &Blocked, write: impl FnOnce(&mut Reply)) {
+    if !blocked.end() {
+        return;
+    }
+    let mut reply = Reply::default();
+    reply.set_protocol(blocked.protocol);
+    write(&mut reply);
+    if reply.is_starved() || scratch::require(reply.len()).is_err() {
+        give_up(server, &blocked.client);
+        return;
+    }
+    let (command, outcome) = (blocked.command.number as u32, Outcome::Done);
+    let sample = Sample { command, outcome, count: 1, nanos: 0 };
+    let commands = server.commands.all().len();
+    server.workers[blocked.client.worker].totals.add(&[sample], commands, false);
+    let mut post = Post::default();
+    post.leave(server, &blocked.client, &encoded(&reply));
+    post.send(server, None);
+}
+
+/// There is no memory for what a client waited for: it is told so by its end.
+fn give_up(server: &Server, client: &Client) {
+    client.kill();
+    server.attend(client);
+}
+
 impl Context<'_> {
+    /// Whether the client may wait: not inside a transaction or a script.
+    pub fn may_block(&self) -> bool {
+        self.session.may_block
+    }
+
     /// Lets the client wait, if it may: inside a transaction or a script the command answers at
     /// once what it would answer when its time is over.
     pub fn block(&mut self, wait: Wait<'_>) {
@@ -317,9 +349,7 @@ fn serve_one(
         locks.shard_of(&key).wait.remove(blocked.db, key.bytes(), blocked.client.id);
     }
     if reply.is_starved() || scratch::require(reply.len()).is_err() {
-        // There is no memory for what it waited for: it is told so by its end.
-        blocked.client.kill();
-        executor.server.attend(&blocked.client);
+        give_up(executor.server, &blocked.client);
         return true;
     }
     post.leave(executor.server, &blocked.client, &encoded(&reply));

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use ebb_config::id;
 use ebb_keyspace::{
     Db, Deadline, Entry, EntryRef, Found, Key, OutOfMemory, Shard, Shared, StringRef, StringValue,
-    Type,
+    Type, lazyfree,
 };
 use rand::rngs::SmallRng;
 
@@ -204,7 +205,10 @@ impl<'a> Context<'a> {
         }
         let shard = self.locks.shard_of(key);
         shard.db(db).count_expired(key);
+        let lazy = self.server.config.get(id::LAZYFREE_LAZY_EXPIRE);
+        let freeing = lazyfree::Choice::new(lazy);
         shard.db(db).remove(key);
+        drop(freeing);
         shard.watch.touch_expired(db, key.bytes());
         self.journal.expired += 1;
         self.journal.tell(self.server, db, key.bytes(), Event::expired(), true);

@@ -20,9 +20,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering}
 use std::time::{Duration, Instant};
 
 use ebb_config::{Config, MaxmemoryBasis, MaxmemoryPolicy, id};
-use ebb_keyspace::Shard;
 use ebb_keyspace::defrag::Fragmentation;
 use ebb_keyspace::eviction::{AccessClock, Order, Rule};
+use ebb_keyspace::{Shard, lazyfree};
 use parking_lot::MutexGuard;
 
 use crate::journal::Event;
@@ -32,6 +32,8 @@ use crate::table::Command;
 
 /// Holes that are left when defragmentation ends, of the live bytes.
 const LASTING_HOLES_PERCENT: usize = 3;
+/// The allocator may keep free pages of so many bytes.
+const FREE_MAX: usize = 1 << 20;
 /// Keys evicted from one shard before the next one's turn.
 const IN_A_ROW: usize = 8;
 /// Bytes that a key costs beside what was sent.
@@ -55,6 +57,8 @@ pub struct Eviction {
     shards: Box<[AtomicUsize]>,
     /// What else is in it.
     base: AtomicUsize,
+    /// The allocator is to give its free pages back.
+    purge: AtomicBool,
     /// There was nothing left to evict.
     exhausted: AtomicBool,
     next_shard: AtomicUsize,
@@ -135,28 +139,38 @@ impl Server {
             self.eviction.measure(number, &self.keyspace.lock(number));
         }
         self.measure_base();
+        if self.eviction.purge.swap(false, Ordering::Relaxed) {
+            (self.host.purge_allocator)();
+        }
     }
 
     /// The same for what is not in any shard.
     pub(crate) fn measure_base(&self) {
         let base = match self.config.get(id::MAXMEMORY_BASIS) {
             MaxmemoryBasis::Used => self.startup_memory.load(Ordering::Relaxed),
-            MaxmemoryBasis::Resident => {
-                let resident = self.allocator.resident.load(Ordering::Relaxed);
-                let buffers = self.workers.iter().map(|w| w.buffer_bytes.load(Ordering::Relaxed));
-                let shards = self.eviction.shards.iter().map(|part| part.load(Ordering::Relaxed));
-                let others = resident.saturating_sub(buffers.chain(shards).sum());
-                // Holes that moving would repair are defragmentation's, before any key goes.
-                let heap = Fragmentation::of(self.all_arenas());
-                let lasting = heap.holes.min(heap.live * LASTING_HOLES_PERCENT / 100);
-                let held = heap.live + heap.holes + others;
-                if held as u64 > self.config.get(id::MAXMEMORY) && heap.holes > lasting {
-                    self.defrag.wanted.store(true, Ordering::Relaxed);
-                }
-                others + lasting
-            }
+            MaxmemoryBasis::Resident => self.resident_base(),
         };
         change(&self.eviction.outside, self.eviction.base.swap(base, Ordering::Relaxed), base);
+    }
+
+    /// What the process holds in physical memory besides the data. Free pages that the allocator
+    /// gives back, and holes that moving repairs, do not count: no key goes for them. If the
+    /// process holds more than it may because of them, they are to go.
+    fn resident_base(&self) -> usize {
+        let read = |figure: &AtomicUsize| figure.load(Ordering::Relaxed);
+        let (resident, free) = (read(&self.allocator.resident), self.allocator.free());
+        let buffers = self.workers.iter().map(|worker| read(&worker.buffer_bytes));
+        let shards = self.eviction.shards.iter().map(read);
+        let others = resident.saturating_sub(buffers.chain(shards).sum::<usize>() + free);
+        let heap = Fragmentation::of(self.all_arenas());
+        let lasting = heap.holes.min(heap.live * LASTING_HOLES_PERCENT / 100);
+        let held = heap.live + heap.holes + others + free;
+        let is_over = held as u64 > self.config.get(id::MAXMEMORY);
+        self.eviction.purge.store(is_over && free > FREE_MAX, Ordering::Relaxed);
+        if is_over && heap.holes > lasting {
+            self.defrag.wanted.store(true, Ordering::Relaxed);
+        }
+        others + lasting
     }
 
     /// Time above the limit, in milliseconds: of all times that are over, and of this one.
@@ -371,8 +385,13 @@ fn evict_from(
     let (mut freed, mut keys) = (0, 0);
     let start = Instant::now();
     shard.set_clock(rule.clock);
+    let freeing = lazyfree::Choice::new(server.config.get(id::LAZYFREE_LAZY_EVICTION));
+    let has_partitions = !server.partitions.is_empty();
     while keys < IN_A_ROW && freed < wanted {
         let evicted = shard.evict(rule, |db, key| {
+            if has_partitions {
+                freeing.set(server.partitions.evicts_lazily(server, db, key));
+            }
             effects.note(server, db, key, Event::evicted(), true);
         });
         let Some(evicted) = evicted else { break };

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ebb_config::{Config, id};
 use ebb_heap::ArenaId;
-use ebb_keyspace::Keyspace;
+use ebb_keyspace::{Keyspace, lazyfree};
 use parking_lot::Mutex;
 use rand::Rng;
 
@@ -126,6 +126,15 @@ pub struct AllocatorFigures {
     pub resident: AtomicUsize,
     /// What the allocator has for itself.
     pub metadata: AtomicUsize,
+}
+
+impl AllocatorFigures {
+    /// In free pages that go back to the system, at once when the allocator is purged.
+    pub fn free(&self) -> usize {
+        let read = |figure: &AtomicUsize| figure.load(Ordering::Relaxed);
+        let kept = read(&self.active) + read(&self.metadata);
+        read(&self.resident).saturating_sub(kept)
+    }
 }
 
 /// Bytes of the process in physical memory, by what they are for.
@@ -341,6 +350,7 @@ impl Server {
         server.update_lru_clock();
         server.output_limits.refresh(&server.config);
         server.followers.refresh(&server.config);
+        lazyfree::set_default(server.config.get(id::LAZYFREE_LAZY_SERVER_DEL));
         server
     }
 
@@ -376,6 +386,9 @@ impl Server {
                 self.measure_base();
                 self.eviction.refresh();
                 self.evict_clients();
+            }
+            "lazyfree-lazy-server-del" => {
+                lazyfree::set_default(self.config.get(id::LAZYFREE_LAZY_SERVER_DEL));
             }
             "notify-keyspace-events" => self.followers.refresh(&self.config),
             _ => {}

@@ -193,8 +193,6 @@ counters! {
     evicted_clients: AtomicU64,
     /// Microseconds above the limit on memory, up to the last time it was kept.
     eviction_exceeded_us: AtomicU64,
-    /// Entries freed in the background.
-    lazyfreed_objects: AtomicU64,
     /// Highest `used_memory` seen.
     peak_memory: AtomicU64,
     /// Failed authentications.

@@ -10,6 +10,7 @@
 //! (see [`SurveyWalk`]) and at most [`SAMPLE_KEYS`] keys: some 30 ms of work a minute.
 
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,6 +20,8 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::Server;
 use crate::audit::{SLICE, rest};
+use crate::blocking::{self, Blocked};
+use crate::reply::Reply;
 use crate::server::unix_ms;
 
 const TYPES: usize = Type::ALL.len();
@@ -278,10 +281,27 @@ pub struct Sample {
     pub all: ByType,
 }
 
+/// A client that waits for a survey, and what writes its answer.
+struct Waiting {
+    grouping: Grouping,
+    blocked: Arc<Blocked>,
+    write: Write,
+}
+
+/// What writes the answer of a command that asked for a survey.
+pub type Write = Box<dyn FnOnce(&mut Reply, &Survey) + Send>;
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Waiting({:?}, {:?})", self.grouping, self.blocked)
+    }
+}
+
 /// What was surveyed, and what is to be.
 #[derive(Debug, Default)]
 struct State {
     wanted: Option<Grouping>,
+    waiting: Vec<Waiting>,
     is_running: bool,
     last: Option<Arc<Survey>>,
     sample_wanted: bool,
@@ -306,15 +326,39 @@ impl Surveys {
         (last, state.is_running || state.wanted.is_some())
     }
 
-    /// Takes the survey that was asked for, if one was.
+    /// Has a client, whose command is [blocked](Context::block), wait for the next survey with
+    /// this grouping.
+    pub fn wait(&self, blocked: Arc<Blocked>, grouping: &Grouping, write: Write) {
+        let mut state = self.0.lock();
+        state.wanted.get_or_insert_with(|| grouping.clone());
+        // Those that gave up meanwhile.
+        state.waiting.retain(|waiting| !waiting.blocked.is_over());
+        state.waiting.push(Waiting { grouping: grouping.clone(), blocked, write });
+    }
+
+    /// Takes the survey that was asked for, if one was, and answers those who wait for it.
     pub fn work(&self, server: &Server) -> bool {
         let Some(grouping) = self.0.lock().wanted.clone() else { return false };
         self.0.lock().is_running = true;
-        let survey = take(server, grouping, 0);
-        let mut state = self.0.lock();
-        (state.wanted, state.is_running) = (None, false);
-        state.last = Some(Arc::new(survey));
+        let survey = Arc::new(take(server, grouping, 0));
+        let served = self.note(&survey);
+        for waiting in served {
+            blocking::answer(server, &waiting.blocked, |reply| (waiting.write)(reply, &survey));
+        }
         true
+    }
+
+    /// Notes a survey that is complete. Answers who waits for it.
+    fn note(&self, survey: &Arc<Survey>) -> Vec<Waiting> {
+        let mut state = self.0.lock();
+        let is_served = |waiting: &Waiting| waiting.grouping == survey.grouping;
+        let all = std::mem::take(&mut state.waiting);
+        let (served, left) = all.into_iter().partition(is_served);
+        state.waiting = left;
+        state.wanted = state.waiting.first().map(|waiting| waiting.grouping.clone());
+        state.is_running = false;
+        state.last = Some(Arc::clone(survey));
+        served
     }
 
     /// Asks for a sample before the minute is over.

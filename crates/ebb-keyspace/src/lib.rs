@@ -207,8 +207,9 @@ pub struct Keyspace {
     hasher: KeyHasher,
     databases: usize,
     trash: Mutex<VecDeque<Trash>>,
-    /// Bytes in it.
+    /// Bytes and entries in it.
     trash_bytes: AtomicUsize,
+    trash_entries: AtomicUsize,
     /// What keeps those apart who lock several shards.
     pub gate: Gate,
 }
@@ -241,6 +242,7 @@ impl Keyspace {
             databases,
             trash: Mutex::default(),
             trash_bytes: AtomicUsize::new(0),
+            trash_entries: AtomicUsize::new(0),
             gate: Gate::default(),
         }
     }
@@ -321,17 +323,18 @@ impl Keyspace {
         &self.arenas
     }
 
-    /// Leaves contents to be freed later.
-    pub fn discard(&self, trash: Trash) {
-        if !trash.is_empty() {
+    /// Frees contents, at once or later (see [`lazyfree`]).
+    pub fn discard(&self, mut trash: Trash) {
+        if lazyfree::begin(|| trash.step()) && !trash.is_empty() {
             self.trash_bytes.fetch_add(trash.bytes(), Ordering::Relaxed);
+            self.trash_entries.fetch_add(trash.len(), Ordering::Relaxed);
             self.trash.lock().push_back(trash);
         }
     }
 
-    /// Entries waiting to be freed.
+    /// Entries and values waiting to be freed.
     pub fn trash_len(&self) -> usize {
-        self.trash.lock().iter().map(Trash::len).sum::<usize>() + lazyfree::pending()
+        self.trash_entries.load(Ordering::Relaxed) + lazyfree::pending()
     }
 
     /// About so many bytes are waiting to be freed.
@@ -345,9 +348,15 @@ impl Keyspace {
             return true;
         }
         let Some(mut trash) = self.trash.lock().pop_front() else { return false };
-        let before = trash.bytes();
+        let before = (trash.bytes(), trash.len());
+        // What is large among the values is not counted once more.
+        let part = lazyfree::Choice::part();
         trash.step();
-        self.trash_bytes.fetch_sub(before - trash.bytes(), Ordering::Relaxed);
+        drop(part);
+        let freed = before.1 - trash.len();
+        lazyfree::count_freed(freed);
+        self.trash_bytes.fetch_sub(before.0 - trash.bytes(), Ordering::Relaxed);
+        self.trash_entries.fetch_sub(freed, Ordering::Relaxed);
         if !trash.is_empty() {
             self.trash.lock().push_front(trash);
         }

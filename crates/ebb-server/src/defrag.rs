@@ -19,6 +19,8 @@ use ebb_keyspace::OutOfMemory;
 use ebb_keyspace::defrag::{Fragmentation, Outcome, Pass, Step};
 use parking_lot::MutexGuard;
 
+use crate::io;
+
 /// A shard's lock is held at most about this long.
 const SLICE: Duration = Duration::from_micros(250);
 /// Between two looks at the fragmentation while there is nothing to do.
@@ -48,13 +50,14 @@ pub(crate) struct Defragmentation {
     wanted: bool,
 }
 
-/// Time in a cycle, and what of it was work.
+/// Time in a cycle, and what of it was work: a processor's time for this thread, so that what it
+/// waits for locks, or for a processor, does not count, and what it does between slices does.
 struct Pace {
     /// When the cycle began.
     cycle: Instant,
-    /// Since when the time is shared.
+    /// Since when the time is shared, and what the thread had worked by then.
     start: Instant,
-    spent: Duration,
+    worked: Duration,
     share: u32,
     /// When the share was last adapted.
     adapted: Instant,
@@ -63,7 +66,8 @@ struct Pace {
 impl Pace {
     /// How long to rest, so that the work so far is the share that it may be.
     fn rest(&self) -> Duration {
-        let due = self.spent * 100 / self.share.max(1);
+        let spent = io::thread_time().saturating_sub(self.worked);
+        let due = spent * 100 / self.share.max(1);
         due.saturating_sub(self.start.elapsed())
     }
 }
@@ -149,7 +153,7 @@ impl Defragmentation {
         let share = self.share(now);
         if share > pace.share {
             // What was done at the lower share is not to be made up for.
-            (pace.start, pace.spent, pace.share) = (Instant::now(), Duration::ZERO, share);
+            (pace.start, pace.worked, pace.share) = (Instant::now(), io::thread_time(), share);
         }
         self.defrag().running.store(pace.share.into(), Ordering::Relaxed);
     }
@@ -158,7 +162,7 @@ impl Defragmentation {
     fn cycle(&mut self) {
         let now = Instant::now();
         let mut pace =
-            Pace { cycle: now, start: now, spent: Duration::ZERO, share: 1, adapted: now };
+            Pace { cycle: now, start: now, worked: io::thread_time(), share: 1, adapted: now };
         let reason = loop {
             let now = self.fragmentation();
             self.adapt(&mut pace, &now);
@@ -221,7 +225,7 @@ impl Defragmentation {
             while more && start.elapsed() < SLICE {
                 more = pass.close_next();
             }
-            if !self.rest(pace, start) {
+            if !self.rest(pace) {
                 return (pass.end(), Some("activedefrag was switched off"));
             }
         }
@@ -230,8 +234,8 @@ impl Defragmentation {
             self.defrag().detail.lock().shards[number].state = State::Moving;
             let before = pass.outcome().moved;
             loop {
-                let (result, start) = self.slice(&mut pass, number);
-                let go_on = self.rest(pace, start);
+                let result = self.slice(&mut pass, number);
+                let go_on = self.rest(pace);
                 match result {
                     Ok(_) if !go_on => return (pass.end(), Some("activedefrag was switched off")),
                     Ok(Step::More) => {}
@@ -249,7 +253,7 @@ impl Defragmentation {
     }
 
     /// Steps in a shard for as long as its lock may be held.
-    fn slice(&self, pass: &mut Pass, number: usize) -> (Result<Step, OutOfMemory>, Instant) {
+    fn slice(&self, pass: &mut Pass, number: usize) -> Result<Step, OutOfMemory> {
         let before = pass.outcome().moved;
         let mut shard = self.server.keyspace.lock(number);
         let start = Instant::now();
@@ -269,12 +273,11 @@ impl Defragmentation {
         add(&defrag.misses, moved.stayed, before.stayed);
         add(&defrag.key_hits, moved.keys, before.keys);
         add(&defrag.key_misses, moved.keys_stayed, before.keys_stayed);
-        (result, start)
+        result
     }
 
     /// Rests after a slice of work; answers whether to go on.
-    fn rest(&self, pace: &mut Pace, start: Instant) -> bool {
-        pace.spent += start.elapsed();
+    fn rest(&self, pace: &mut Pace) -> bool {
         let current = pace.cycle.elapsed().as_millis() as u64;
         self.defrag().current_ms.store(current, Ordering::Relaxed);
         while self.is_enabled() {

@@ -7,7 +7,7 @@ use ebb_config::id;
 use ebb_engine::notify::Effects;
 use ebb_engine::partitions::upkeep;
 use ebb_engine::{Event, Server, eviction, unix_ms};
-use ebb_keyspace::{Expired, Shard};
+use ebb_keyspace::{Expired, Shard, lazyfree};
 use parking_lot::MutexGuard;
 use rand::Rng;
 
@@ -71,8 +71,7 @@ impl Maintenance {
     /// Frees detached contents for a slice; answers whether more is left.
     fn free_trash(&self) -> bool {
         let start = Instant::now();
-        let before = self.server.keyspace.trash_len();
-        if before == 0 {
+        if self.server.keyspace.trash_len() == 0 {
             return false;
         }
         // No shard is locked meanwhile. The slice is short all the same: a worker that wakes on
@@ -81,8 +80,6 @@ impl Maintenance {
         while more && start.elapsed() < SLICE * 2 {
             more = self.server.keyspace.free_trash_step();
         }
-        let freed = before.saturating_sub(self.server.keyspace.trash_len());
-        self.server.counters.lazyfreed_objects.fetch_add(freed as u64, Ordering::Relaxed);
         if !more {
             (self.server.host.purge_allocator)();
         }
@@ -103,8 +100,9 @@ impl Maintenance {
         if self.server.paused(unix_ms()) != ebb_engine::PauseMode::Off {
             return false;
         }
-        let settling = upkeep::settle(self.server, SLICE);
-        settling | upkeep::relieve(self.server, EVICT_TIME, SLICE, &mut self.effects)
+        // No key is evicted from a partition that it is about to leave.
+        upkeep::settle(self.server, SLICE)
+            || upkeep::relieve(self.server, EVICT_TIME, SLICE, &mut self.effects)
     }
 
     /// Deletes keys that are due. Answers whether any key has a deadline.
@@ -159,6 +157,7 @@ impl Maintenance {
     /// Expires for one slice; whether more is due, and how late it was.
     fn expire_slice(&mut self, shard: &mut Shard, start: Instant) -> (bool, i64) {
         let now_ms = unix_ms();
+        let _freeing = lazyfree::Choice::new(self.server.config.get(id::LAZYFREE_LAZY_EXPIRE));
         let mut lag_ms = 0;
         let mut more = false;
         for db in 0..self.server.keyspace.databases() {

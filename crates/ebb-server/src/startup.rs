@@ -59,7 +59,9 @@ fn run(config: Config, allocator: Allocator) -> Result<(), String> {
     };
     if !ebb_heap::reserve() {
         return Err(
-            "Cannot reserve address space for the data: is there a limit (ulimit -v)?".into()
+            "Cannot reserve address space for the data: some 400 MB are needed at least. Is \
+                    there a limit (ulimit -v)?"
+                .into(),
         );
     }
     let listeners = listener::bind(&config)?;
@@ -142,11 +144,16 @@ fn serve(server: &'static Server, listeners: Vec<listener::Listener>) -> Result<
         workers.push(Worker::new(server, number, listeners).map_err(failed)?);
     }
     let spawn = |name: String, work: Box<dyn FnOnce() + Send>| {
+        let failed = format!("Can't start the thread {name}");
         let work = || {
             pages::note_stack();
             work();
         };
-        std::thread::Builder::new().name(name).spawn(work).map_err(failed)
+        std::thread::Builder::new().name(name).spawn(work).map_err(|error| {
+            format!(
+                "{failed}: {error}. Is there a limit on threads or addresses (ulimit -u, ulimit -v)?"
+            )
+        })
     };
     spawn(
         "signals".into(),

@@ -1,6 +1,8 @@
 //! DEL and UNLINK.
 
+use ebb_config::id;
 use ebb_engine::{Argument, CommandResult, CommandSpec, Context, Event, Flags, KeyFlags, KeySpec};
+use ebb_keyspace::lazyfree;
 
 pub(super) static DEL: CommandSpec = CommandSpec {
     name: "del",
@@ -12,7 +14,7 @@ pub(super) static DEL: CommandSpec = CommandSpec {
     keys: &[KeySpec::range(1, -1, 1, KeyFlags::RM.and(KeyFlags::DELETE))],
     arguments: &[Argument::key("key", 0).multiple()],
     tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
-    run,
+    run: del,
     ..CommandSpec::NEW
 };
 
@@ -26,13 +28,21 @@ pub(super) static UNLINK: CommandSpec = CommandSpec {
     keys: &[KeySpec::range(1, -1, 1, KeyFlags::RM.and(KeyFlags::DELETE))],
     arguments: &[Argument::key("key", 0).multiple()],
     tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
-    run,
+    run: unlink,
     ..CommandSpec::NEW
 };
 
-// Both are one: a string of any size is freed in an instant, since a value that a client is
-// still being sent stays until it is.
-fn run(ctx: &mut Context<'_>) -> CommandResult {
+fn del(ctx: &mut Context<'_>) -> CommandResult {
+    let later = ctx.server.config.get(id::LAZYFREE_LAZY_USER_DEL);
+    delete(ctx, later)
+}
+
+fn unlink(ctx: &mut Context<'_>) -> CommandResult {
+    delete(ctx, true)
+}
+
+fn delete(ctx: &mut Context<'_>, later: bool) -> CommandResult {
+    let _freeing = lazyfree::Choice::new(later);
     let mut deleted = 0;
     for at in 1..ctx.args.len() {
         let key = ctx.key(at);

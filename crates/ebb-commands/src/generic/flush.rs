@@ -1,9 +1,10 @@
 //! FLUSHDB, FLUSHALL, SWAPDB and DBSIZE: databases as a whole.
 
+use ebb_config::id;
 use ebb_engine::{
     Argument, Categories, CommandError, CommandResult, CommandSpec, Context, Flags, Group, Scope,
 };
-use ebb_keyspace::Presence;
+use ebb_keyspace::{Presence, lazyfree};
 
 pub(super) static FLUSHALL: CommandSpec = CommandSpec {
     name: "flushall",
@@ -29,12 +30,11 @@ pub(super) static FLUSHALL: CommandSpec = CommandSpec {
 };
 
 fn flushall(ctx: &mut Context<'_>) -> CommandResult {
-    check_mode(ctx)?;
+    let _freeing = choose(ctx)?;
     for db in 0..ctx.server.keyspace.databases() {
         empty(ctx, db);
     }
     ctx.flushed();
-    begin_freeing(ctx);
     ctx.reply.ok();
     Ok(())
 }
@@ -63,37 +63,24 @@ pub(super) static FLUSHDB: CommandSpec = CommandSpec {
 };
 
 fn flushdb(ctx: &mut Context<'_>) -> CommandResult {
-    check_mode(ctx)?;
+    let _freeing = choose(ctx)?;
     empty(ctx, ctx.session.db);
     ctx.flushed();
-    begin_freeing(ctx);
     ctx.reply.ok();
     Ok(())
 }
 
-/// Frees what was detached before the answer, if it is little: who asks for the memory in use
-/// next shall see it gone. The rest follows without holding up anybody.
-fn begin_freeing(ctx: &Context<'_>) {
-    /// Each step frees some 200 keys.
-    const STEPS_MAX: usize = 64;
-    if ctx.args.len() == 2 && ctx.is_word(1, "ASYNC") {
-        return;
-    }
-    let keyspace = &ctx.server.keyspace;
-    for _ in 0..STEPS_MAX {
-        if !keyspace.free_trash_step() {
-            break;
-        }
-    }
-}
-
-/// In both modes the keys are gone when the reply is sent.
-fn check_mode(ctx: &Context<'_>) -> CommandResult {
-    match ctx.args {
-        [_] => Ok(()),
-        [_, _] if ctx.is_word(1, "ASYNC") || ctx.is_word(1, "SYNC") => Ok(()),
-        _ => Err(CommandError::Syntax),
-    }
+/// In both modes the keys are gone when the reply is sent. What can be freed in an instant is
+/// freed by then unless the freeing is to come later, by the option or by the directive: who asks
+/// for the memory in use next shall see it gone.
+fn choose(ctx: &Context<'_>) -> Result<lazyfree::Choice, CommandError> {
+    let later = match ctx.args {
+        [_] => ctx.server.config.get(id::LAZYFREE_LAZY_USER_FLUSH),
+        [_, _] if ctx.is_word(1, "ASYNC") => true,
+        [_, _] if ctx.is_word(1, "SYNC") => false,
+        _ => return Err(CommandError::Syntax),
+    };
+    Ok(lazyfree::Choice::new(later))
 }
 
 fn empty(ctx: &mut Context<'_>, db: usize) {

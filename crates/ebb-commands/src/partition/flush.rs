@@ -2,7 +2,7 @@
 
 use ebb_engine::partitions::registry::no_partition;
 use ebb_engine::{Argument, Categories, CommandResult, CommandSpec, Context, Flags, Group, Scope};
-use ebb_keyspace::Presence;
+use ebb_keyspace::{Presence, lazyfree};
 
 pub(super) const FLUSH: CommandSpec = CommandSpec {
     name: "flush",
@@ -27,6 +27,7 @@ fn flush(ctx: &mut Context<'_>) -> CommandResult {
     let Some(partition) = table.named(name) else { return Err(no_partition(name)) };
     let (keyspace, now_ms) = (&ctx.server.keyspace, ctx.now_ms);
     let keys = partition.totals.keys();
+    let _freeing = lazyfree::Choice::new(true);
     for number in 0..keyspace.shards() {
         let shard = ctx.enter_shard(number);
         for db in 0..keyspace.databases() {

@@ -126,6 +126,7 @@ pub(super) const RESETSTAT: CommandSpec = CommandSpec {
 
 fn resetstat(ctx: &mut Context<'_>) -> CommandResult {
     ctx.server.counters.reset();
+    ebb_keyspace::lazyfree::reset_freed();
     ctx.server.partitions.reset_counters();
     ctx.each_shard(|shard| shard.dbs().iter_mut().for_each(Db::reset_uses));
     ctx.server.errors.reset();

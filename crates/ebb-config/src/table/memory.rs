@@ -21,11 +21,11 @@ group! { after security::END;
     LFU_LOG_FACTOR: u32 = number("lfu-log-factor", "10", 0, INT_MAX);
     LFU_DECAY_TIME: u32 = number("lfu-decay-time", "1", 0, INT_MAX);
     ACTIVE_EXPIRE_EFFORT: u32 = number("active-expire-effort", "1", 1, 10);
-    LAZYFREE_LAZY_EVICTION: bool = yes_no("lazyfree-lazy-eviction", "no").tunes("lazy freeing");
-    LAZYFREE_LAZY_EXPIRE: bool = yes_no("lazyfree-lazy-expire", "no").tunes("lazy freeing");
-    LAZYFREE_LAZY_SERVER_DEL: bool = yes_no("lazyfree-lazy-server-del", "no").tunes("lazy freeing");
-    LAZYFREE_LAZY_USER_DEL: bool = yes_no("lazyfree-lazy-user-del", "no").tunes("lazy freeing");
-    LAZYFREE_LAZY_USER_FLUSH: bool = yes_no("lazyfree-lazy-user-flush", "no").tunes("lazy freeing");
+    LAZYFREE_LAZY_EVICTION: bool = yes_no("lazyfree-lazy-eviction", "no");
+    LAZYFREE_LAZY_EXPIRE: bool = yes_no("lazyfree-lazy-expire", "no");
+    LAZYFREE_LAZY_SERVER_DEL: bool = yes_no("lazyfree-lazy-server-del", "no");
+    LAZYFREE_LAZY_USER_DEL: bool = yes_no("lazyfree-lazy-user-del", "no");
+    LAZYFREE_LAZY_USER_FLUSH: bool = yes_no("lazyfree-lazy-user-flush", "no");
     ACTIVEDEFRAG: bool = yes_no("activedefrag", "yes");
     ACTIVE_DEFRAG_CYCLE_MIN: u32 =
         number("active-defrag-cycle-min", "1", 1, 99);

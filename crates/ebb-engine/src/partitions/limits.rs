@@ -327,14 +327,13 @@ fn make_room(
             .visit(number, |shard| evict_some(server, shard, partition, rule, -margin, effects));
         empty = if evicted.is_some_and(|keys| keys > 0) { 0 } else { empty + 1 };
         number = (number + 1) % shards;
-        // However far a lowered limit is: more goes than comes.
+        // However far a lowered limit is: more goes than comes. No more than that goes while keys
+        // are about to leave the partition: they shall not be deleted for its limit.
         let freed = before.saturating_sub(partition.totals.bytes());
-        if freed >= 2 * bytes && start.elapsed() > EVICT_TIME {
+        let is_enough = || start.elapsed() > EVICT_TIME || place.server.partitions.is_settling();
+        if freed >= 2 * bytes && is_enough() {
             return true;
         }
-    }
-    if !partition.line.lazy_eviction {
-        while lazyfree::step() {}
     }
     excess(partition) <= 0
 }
@@ -350,6 +349,7 @@ pub(super) fn evict_some(
     effects: &mut Effects,
 ) -> usize {
     let mut keys = 0;
+    let _freeing = lazyfree::Choice::new(partition.line.lazy_eviction);
     while keys < IN_A_ROW && excess(partition) > goal {
         let evicted = shard.evict_from_partition(partition.id, rule, |db, key| {
             effects.note(server, db, key, Event::evicted(), true);

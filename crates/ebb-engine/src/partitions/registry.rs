@@ -128,6 +128,8 @@ pub struct Partitions {
     deadlines: AtomicBool,
     /// Keys may lie in parts other than theirs.
     scattered: AtomicBool,
+    /// Some are being moved.
+    settling: AtomicBool,
     /// Changes with the table.
     version: AtomicU64,
     table: RwLock<Arc<Table>>,
@@ -157,6 +159,17 @@ impl Partitions {
         self.scattered.load(Ordering::Relaxed) && self.scattered.swap(false, Ordering::Acquire)
     }
 
+    /// Keys are on their way to their parts.
+    pub(super) fn set_settling(&self, settling: bool) {
+        self.settling.store(settling, Ordering::Relaxed);
+    }
+
+    /// Whether keys are on their way, or about to be: some of those that lie in a partition may
+    /// not belong to it.
+    pub(super) fn is_settling(&self) -> bool {
+        self.settling.load(Ordering::Relaxed) || self.scattered.load(Ordering::Relaxed)
+    }
+
     pub(super) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
@@ -181,6 +194,11 @@ impl Partitions {
             Some(partition) => partition.line.lazy_eviction,
             None => server.config.get(id::LAZYFREE_LAZY_EVICTION),
         }
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.read().all.is_empty()
     }
 
     fn publish(&self, server: &Server, all: Vec<Arc<Partition>>) {

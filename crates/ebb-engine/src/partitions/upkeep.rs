@@ -17,10 +17,12 @@ pub fn settle(server: &Server, slice: Duration) -> bool {
     if !server.partitions.take_scattered() {
         return false;
     }
+    server.partitions.set_settling(true);
     let more = settle_shards(server, slice);
     if more != Some(false) {
         server.partitions.note_scattered();
     }
+    server.partitions.set_settling(false);
     more == Some(true)
 }
 

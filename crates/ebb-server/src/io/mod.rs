@@ -2,6 +2,7 @@
 //! `unsafe` of this crate is here.
 
 use std::io;
+use std::time::Duration;
 
 /// What `getrusage` tells of a process, in microseconds.
 pub(crate) struct Usage {
@@ -20,6 +21,14 @@ pub(crate) fn usage(children: bool) -> Usage {
     };
     let us = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
     Usage { user_us: us(usage.ru_utime), system_us: us(usage.ru_stime) }
+}
+
+/// Time that a processor has worked for this thread.
+pub(crate) fn thread_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the structure is written to, and valid whatever is written.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Tells the kernel to give this process no transparent huge pages, whoever asks for them.

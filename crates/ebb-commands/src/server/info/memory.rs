@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use ebb_config::id;
 use ebb_engine::Context;
+use ebb_keyspace::lazyfree;
 
 use super::{Text, human};
 use crate::server::memory::figures::MemoryFigures;
@@ -54,8 +55,7 @@ pub(super) fn memory(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("mem_allocator", "ebb-heap, jemalloc-5.3.0");
     text.field("active_defrag_running", server.defrag.running.load(Ordering::Relaxed));
     text.field("lazyfree_pending_objects", memory.trash);
-    let freed = server.counters.lazyfreed_objects.load(Ordering::Relaxed);
-    text.field("lazyfreed_objects", freed);
+    text.field("lazyfreed_objects", lazyfree::freed());
 }
 
 /// What scripts and functions hold: the interpreters, and what is kept of their sources.

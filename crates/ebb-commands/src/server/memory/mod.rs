@@ -146,6 +146,26 @@ mod tests {
     }
 
     #[test]
+    fn free_pages_of_the_allocator_cost_no_key() {
+        use std::sync::atomic::Ordering::Relaxed;
+        let options = [("maxmemory-basis", "resident"), ("maxmemory-policy", "allkeys-lru")];
+        let mut client = Client::with_config(&options);
+        (0..1000).for_each(|n| drop(client.say(&format!("SET key:{n} x"))));
+        let allocator = &client.server.allocator;
+        allocator.resident.store(64 << 20, Relaxed);
+        allocator.active.store(1 << 20, Relaxed);
+        assert_eq!(allocator.free(), 63 << 20);
+        client.say("CONFIG SET maxmemory 32mb");
+        assert_eq!(client.say("SET another x"), "+OK\r\n");
+        assert_eq!(client.say("DBSIZE"), ":1001\r\n");
+        // The same bytes in use are another thing.
+        allocator.active.store(64 << 20, Relaxed);
+        client.say("CONFIG SET maxmemory 31mb");
+        client.say("SET another x");
+        assert!(number(&client.say("DBSIZE")) < 1001);
+    }
+
+    #[test]
     fn memory_is_described() {
         let mut client = Client::new();
         client.say("SELECT 2");

@@ -2,11 +2,16 @@
 
 use std::fmt::Write;
 
+use ebb_engine::blocking::Wait;
 use ebb_engine::survey::{Figures, Grouping, Survey, sum_of};
-use ebb_engine::{Argument, CommandError, CommandResult, CommandSpec, Context, Group, Reply, Type};
+use ebb_engine::{
+    Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group, Reply, Type,
+};
 
 /// A survey is taken anew when it is this old.
 const FRESH_MS: i64 = 2000;
+/// One that is this old is not answered any more: the client waits for the new one.
+const STALE_MS: i64 = 60_000;
 const COUNT: usize = 10;
 const DEPTH_MAX: usize = 16;
 
@@ -18,6 +23,7 @@ pub(super) const TOP: CommandSpec = CommandSpec {
     summary: "Returns the largest keys or prefixes as of the last survey, and has it renewed.",
     since: "7.2.0",
     group: Group::Server,
+    flags: Flags::BLOCKING,
     complexity: "O(N) where N is the count; the survey is O(K) where K is the number of keys.",
     arity: -2,
     arguments: &[
@@ -38,6 +44,7 @@ pub(super) const HISTOGRAM: CommandSpec = CommandSpec {
     summary: "Returns how the sizes of keys are distributed, by type.",
     since: "7.2.0",
     group: Group::Server,
+    flags: Flags::BLOCKING,
     complexity: "O(1); the survey is O(K) where K is the number of keys.",
     arity: -2,
     arguments: &[Argument::string("type").after("TYPE").optional()],
@@ -159,20 +166,54 @@ fn integer(reply: &mut Reply, name: &str, value: u64) {
     reply.integer(value as i64);
 }
 
+/// Answers from the last survey. If there is none, or none that is recent, the client waits for
+/// the next; where it may not wait (in a transaction, in a script) it is told that one runs.
+fn answer(
+    ctx: &mut Context<'_>,
+    grouping: &Grouping,
+    write: impl Fn(&mut Reply, Option<&Survey>, bool) + Send + 'static,
+) {
+    let surveys = &ctx.server.surveys;
+    let (survey, is_running) = surveys.get(grouping, FRESH_MS);
+    let now_ms = ctx.now_ms;
+    let survey = survey.filter(|survey| now_ms - survey.taken_ms < STALE_MS);
+    if survey.is_none() && ctx.may_block() {
+        let on_timeout = Reply::null;
+        ctx.block(Wait { keys: 0..0, kind: None, deadline_ms: None, on_timeout, args: None });
+        if let Some(blocked) = ctx.session.blocked.clone() {
+            let write = move |reply: &mut Reply, survey: &Survey| write(reply, Some(survey), false);
+            surveys.wait(blocked, grouping, Box::new(write));
+            return;
+        }
+    }
+    write(ctx.reply, survey.as_deref(), is_running);
+}
+
 fn top(ctx: &mut Context<'_>) -> CommandResult {
     let options = Options::parse(ctx)?;
-    let (survey, is_running) = ctx.server.surveys.get(&options.grouping, FRESH_MS);
-    let survey = survey.as_deref();
-    let rows = survey.map_or(Vec::new(), |survey| rows(survey, &options));
-    if options.text {
-        ctx.reply.verbatim(*b"txt", &text(survey, is_running, &rows));
-        return Ok(());
-    }
-    let reply = &mut *ctx.reply;
+    let grouping = options.grouping.clone();
+    answer(ctx, &grouping, move |reply, survey, is_running| {
+        let rows = survey.map_or(Vec::new(), |survey| rows(survey, &options));
+        if options.text {
+            reply.verbatim(*b"txt", &text(survey, is_running, &rows));
+        } else {
+            table(reply, survey, is_running, options.prefixes, &rows);
+        }
+    });
+    Ok(())
+}
+
+fn table(
+    reply: &mut Reply,
+    survey: Option<&Survey>,
+    is_running: bool,
+    prefixes: bool,
+    rows: &[Row<'_>],
+) {
     reply.map(6);
     head(reply, survey, is_running);
     integer(reply, "may-lack-bytes", survey.map_or(0, |survey| survey.floor));
-    reply.bulk(if options.prefixes { b"prefixes" } else { b"keys-by-size" });
+    reply.bulk(if prefixes { b"prefixes" } else { b"keys-by-size" });
     reply.array(rows.len());
     for row in rows {
         match row.key {
@@ -195,7 +236,6 @@ fn top(ctx: &mut Context<'_>) -> CommandResult {
             }
         }
     }
-    Ok(())
 }
 
 fn text(survey: Option<&Survey>, is_running: bool, rows: &[Row<'_>]) -> String {
@@ -228,9 +268,13 @@ fn histogram(ctx: &mut Context<'_>) -> CommandResult {
         4 if ctx.is_word(2, "TYPE") => Some(type_of(ctx, 3)?),
         _ => return Err(CommandError::Syntax),
     };
-    let (survey, is_running) = ctx.server.surveys.get(&Grouping::default(), FRESH_MS);
-    let survey = survey.as_deref();
-    let reply = &mut *ctx.reply;
+    answer(ctx, &Grouping::default(), move |reply, survey, is_running| {
+        sizes(reply, survey, is_running, wanted);
+    });
+    Ok(())
+}
+
+fn sizes(reply: &mut Reply, survey: Option<&Survey>, is_running: bool, wanted: Option<Type>) {
     reply.map(5);
     head(reply, survey, is_running);
     reply.bulk(b"types");
@@ -250,7 +294,6 @@ fn histogram(ctx: &mut Context<'_>) -> CommandResult {
             integer(reply, "bytes", *bytes);
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -268,13 +311,47 @@ mod tests {
         client
     }
 
+    /// The answer to a command that waits for a survey.
+    fn surveyed(client: &mut Client, command: &str) -> String {
+        assert_eq!(client.say(command), "");
+        assert!(client.server.surveys.work(client.server));
+        client.session.blocked = None;
+        client.mail()
+    }
+
+    #[test]
+    fn who_asks_first_waits_for_the_first_survey() {
+        let mut client = filled();
+        let mut others = [client.another(), client.another()];
+        assert_eq!(client.say("MEMORY TOP"), "");
+        assert_eq!(others[0].say("MEMORY TOP PREFIXES DELIMITER e"), "");
+        assert_eq!(others[1].say("MEMORY HISTOGRAM"), "");
+        // One that has gone away is not answered.
+        client.session.blocked.take().unwrap().abandon();
+        assert!(client.server.surveys.work(client.server));
+        assert_eq!((client.mail(), others[0].mail()), (String::new(), String::new()));
+        let sizes = others[1].mail();
+        assert!(sizes.contains("state\r\n$4\r\nidle") && sizes.contains("below"), "{sizes}");
+        // The other grouping is next.
+        assert!(client.server.surveys.work(client.server));
+        let prefixes = others[0].mail();
+        assert!(prefixes.contains("keys\r\n:50\r\n"), "{prefixes}");
+        assert!(!client.server.surveys.work(client.server));
+    }
+
+    #[test]
+    fn who_may_not_wait_is_told_that_a_survey_runs() {
+        let mut client = filled();
+        client.say("MULTI");
+        client.say("MEMORY TOP");
+        let replies = client.say("EXEC");
+        assert!(replies.contains("state\r\n$7\r\nrunning"), "{replies}");
+    }
+
     #[test]
     fn the_largest_come_first() {
         let mut client = filled();
-        let first = client.say("MEMORY TOP");
-        assert!(first.contains("state\r\n$7\r\nrunning"), "{first}");
-        assert!(client.server.surveys.work(client.server));
-        let top = client.say("MEMORY TOP COUNT 2 KEYS");
+        let top = surveyed(&mut client, "MEMORY TOP COUNT 2 KEYS");
         assert!(top.contains("keys\r\n:102\r\n"), "{top}");
         assert!(top.contains("*2\r\n*8\r\n$3\r\nkey\r\n$3\r\nbig\r\n"), "{top}");
         let prefixes = client.say("MEMORY TOP PREFIXES TYPE string");
@@ -290,9 +367,7 @@ mod tests {
     #[test]
     fn sizes_are_told_by_type() {
         let mut client = filled();
-        client.say("MEMORY HISTOGRAM");
-        client.server.surveys.work(client.server);
-        let all = client.say("MEMORY HISTOGRAM");
+        let all = surveyed(&mut client, "MEMORY HISTOGRAM");
         assert!(all.contains("below\r\n:16384\r\n$4\r\nkeys\r\n:1\r\n"), "{all}");
         let sets = client.say("MEMORY HISTOGRAM TYPE set");
         assert!(sets.contains("$3\r\nset\r\n*1\r\n"), "{sets}");
