@@ -4,8 +4,8 @@
 //!
 //! Without a server around it, and by the thread's own processor clock, so that what else the machine
 //! does is not in the figures. With the word `collapse`, another thread makes huge pages of full
-//! segments all the while, as a server's maintenance does; then the elapsed times tell how long
-//! operations wait for it.
+//! segments and gives empty ones back all the while, as a server's maintenance does; then the elapsed
+//! times tell how long operations wait for it.
 
 use std::collections::BinaryHeap;
 use std::time::Instant;
@@ -56,7 +56,8 @@ fn main() {
 /// What a server's maintenance thread does between two pauses.
 fn collapse() {
     loop {
-        let pause = if ebb_heap::collapse_step() { 100 } else { 50_000 };
+        let busy = ebb_heap::release_step() | ebb_heap::collapse_step();
+        let pause = if busy { 100 } else { 50_000 };
         std::thread::sleep(std::time::Duration::from_micros(pause));
     }
 }

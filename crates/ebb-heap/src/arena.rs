@@ -10,9 +10,11 @@ use crate::size::{LARGE_BYTES, LISTS, MIN_BYTES, UNIT, list_of, rounded};
 use crate::space::{SEGMENT_BYTES, Space, State, address_of, space, units_of};
 use crate::watch;
 use emptied::Emptied;
+use evacuation::Halfway;
 
 pub(crate) mod check;
 pub(crate) mod emptied;
+mod evacuation;
 
 pub(crate) const KIND_HOLE: u8 = 0;
 /// A gap too small for a hole, or a hole in a segment that is being evacuated: on no list.
@@ -20,7 +22,8 @@ pub(crate) const KIND_PAD: u8 = 1;
 
 /// A current segment that is emptied is kept, unless it had grown past this.
 const KEEP_EMPTY_BYTES: usize = 64 * 1024;
-/// From this size on a larger hole is split before fresh memory is used.
+/// From this size on a hole of twice the size is split before fresh memory is used. A smaller one
+/// is not: its size is wanted again, what would be split off is not.
 const SPLIT_EAGERLY_BYTES: usize = 1024;
 /// The largest hole: smaller than large blocks, so that the lists have a place for it.
 const GAP_MAX: usize = LARGE_BYTES / 2;
@@ -83,8 +86,12 @@ struct Inner {
     filled: [u64; LISTS.div_ceil(64)],
     segments: Vec<u32>,
     emptied: Vec<Emptied>,
+    /// Emptied segments that have no holes on the lists any more.
+    clean: Vec<u32>,
     /// Has asked for steps of releasing them.
     is_waiting: bool,
+    /// The segment that is being closed or opened.
+    halfway: Option<Halfway>,
     holes: usize,
     blocks: usize,
     touched: usize,
@@ -264,7 +271,7 @@ impl Inner {
             return Ok(self.take_hole(list, bytes));
         }
         if bytes >= SPLIT_EAGERLY_BYTES
-            && let Some(larger) = self.list_from(list + 1)
+            && let Some(larger) = self.list_from(list_of(bytes * 2) + 1)
         {
             return Ok(self.take_hole(larger, bytes));
         }
@@ -302,37 +309,6 @@ impl Inner {
         Ok(address)
     }
 
-    /// Takes every hole of a segment off the lists.
-    fn unlink_holes(&mut self, space: &Space, segment: u32) {
-        walk(space, segment, |address, bytes, kind| {
-            if kind == KIND_HOLE {
-                self.unlink_hole(address, bytes);
-                write_header(address, bytes, KIND_PAD);
-            }
-        });
-    }
-
-    /// Makes holes of the gaps in a segment, neighbours joined.
-    fn link_holes(&mut self, space: &Space, segment: u32) {
-        let mut gaps: Vec<(*mut u8, usize)> = Vec::new();
-        walk(space, segment, |address, bytes, kind| {
-            if kind != KIND_PAD {
-                return;
-            }
-            match gaps.last_mut() {
-                Some((start, len))
-                    if start.wrapping_add(*len) == address && *len + bytes <= GAP_MAX =>
-                {
-                    *len += bytes;
-                }
-                _ => gaps.push((address, bytes)),
-            }
-        });
-        for (address, bytes) in gaps {
-            self.push_hole(address, bytes);
-        }
-    }
-
     fn free(&mut self, space: &Space, address: *mut u8, bytes: usize) {
         let segment = space.segment_of(address);
         let row = space.segment(segment);
@@ -341,7 +317,7 @@ impl Inner {
         row.live.store(live, Ordering::Relaxed);
         self.holes += bytes;
         self.blocks -= 1;
-        if row.state() == State::Evacuating {
+        if row.state() == State::Evacuating && !self.is_open_again(space, segment, address) {
             write_header(address, bytes, KIND_PAD);
         } else {
             self.push_hole(address, bytes);
@@ -475,7 +451,9 @@ impl ArenaId {
             filled: [0; LISTS.div_ceil(64)],
             segments: Vec::new(),
             emptied: Vec::new(),
+            clean: Vec::new(),
             is_waiting: false,
+            halfway: None,
             holes: 0,
             blocks: 0,
             touched: 0,
@@ -518,42 +496,6 @@ impl ArenaId {
             }
         };
         inner.segments.iter().map(info).collect()
-    }
-
-    /// Closes a segment for new blocks: each block that is moved or freed brings it nearer
-    /// to its release. Answers false if the segment is not this arena's.
-    pub fn begin_evacuation(self, segment: u32) -> bool {
-        let space = space();
-        let mut inner = arena(self.0).inner.lock();
-        if inner.current == Some(segment) {
-            inner.close_current(space);
-        }
-        if !inner.segments.contains(&segment) {
-            return false;
-        }
-        if space.segment(segment).state() == State::Blocks {
-            inner.unlink_holes(space, segment);
-            space.segment(segment).set_state(State::Evacuating);
-        }
-        true
-    }
-
-    /// Opens the segments again that [`ArenaId::begin_evacuation`] has closed and that still
-    /// hold blocks; answers how many.
-    pub fn end_evacuation(self) -> usize {
-        let space = space();
-        let mut inner = arena(self.0).inner.lock();
-        let left: Vec<u32> = inner
-            .segments
-            .iter()
-            .copied()
-            .filter(|&segment| space.segment(segment).state() == State::Evacuating)
-            .collect();
-        for &segment in &left {
-            space.segment(segment).set_state(State::Blocks);
-            inner.link_holes(space, segment);
-        }
-        left.len()
     }
 
     /// Calls `visit` for every block, segment by segment, and returns the bytes in blocks

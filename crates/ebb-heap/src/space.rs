@@ -273,8 +273,8 @@ impl Space {
     /// cache. Only full segments: all of their memory is in use. Answers whether there was one.
     fn collapse(&self) -> bool {
         let Some(segment) = self.full.lock().pop() else { return false };
-        if matches!(self.segment(segment).state(), State::Free | State::Evacuating | State::Emptied)
-        {
+        // Neither those that leave nor those that are on their way.
+        if self.segment(segment).state() != State::Blocks {
             return true;
         }
         // Linux 6.1; an older kernel, or one without a huge page to spare, leaves all as it is.

@@ -24,6 +24,17 @@ const MEASURE: Duration = Duration::from_millis(100);
 /// Expiry that is later than this may use twice its share of a processor.
 const LATE_MS: i64 = 200;
 
+/// Brings empty segments on their way back to the operating system for a slice; answers whether to
+/// go on soon. Each step lets go of the lock that it holds.
+fn release_segments() -> bool {
+    let start = Instant::now();
+    let mut more = true;
+    while more && start.elapsed() < SLICE * 2 {
+        more = ebb_heap::release_step();
+    }
+    more
+}
+
 /// The maintenance thread.
 pub(crate) struct Maintenance {
     server: &'static Server,
@@ -52,7 +63,7 @@ impl Maintenance {
             let busy = self.free_trash()
                 | self.evict()
                 | self.tend_partitions()
-                | ebb_heap::release_step()
+                | release_segments()
                 | ebb_heap::collapse_step();
             let is_paused = self.server.cron_paused.load(Ordering::Relaxed);
             let volatile = !is_paused && self.expire();

@@ -1,10 +1,11 @@
 //! The table: from the hash of a key to its entry, at most 8 bytes a key.
 //!
 //! An extendible-hashing directory of small segments. The directory is indexed by the top
-//! bits of the position, which follows from the hash; each segment owns a prefix of them. A segment grows by a sixth at a
-//! time and splits in two when it is full; neighbours merge when both are nearly empty. No
-//! operation rebuilds more than one segment (some 300 entries), the directory itself apart,
-//! which is 8 bytes for 240 entries and doubles by copying.
+//! bits of the position, which follows from the hash; each segment owns a prefix of them. A
+//! segment grows by a sixth at a time and splits in two at a size that its prefix decides;
+//! neighbours merge when both are nearly empty. No operation rebuilds more than one segment (at
+//! most 370 entries), the directory itself apart, which is 8 bytes for 140 entries on average
+//! and doubles by copying.
 //!
 //! The table stores [`Compact`] handles and knows nothing of what they name: callers pass
 //! how to compare and how to hash. It owns the handles it stores only in so far as it keeps
@@ -222,11 +223,11 @@ impl Table {
         hash_of: &impl Fn(Compact) -> u64,
     ) -> Result<(), OutOfMemory> {
         let old = self.directory[first];
-        if old.buckets() == BUCKETS_MAX {
+        let most = Segment::buckets_to_split((first >> (self.depth - old.depth())) as u64);
+        if old.buckets() >= most {
             return self.split(first, hash_of);
         }
-        let buckets = (old.buckets() + (old.buckets() / 6).max(1)).min(BUCKETS_MAX);
-        self.rebuild(first, buckets, hash_of)
+        self.rebuild(first, Segment::enlarged(old.buckets(), most), hash_of)
     }
 
     fn rebuild(
@@ -300,12 +301,19 @@ impl Table {
         self.deepest = 0;
     }
 
+    /// In its place: fresh memory would cost more than all the rest.
     fn halve(&mut self) {
-        self.directory = self.directory.iter().copied().step_by(2).collect();
         self.depth -= 1;
+        let rows = self.directory.len() / 2;
         let mut deepest = 0;
-        self.each_segment(|segment| deepest += usize::from(segment.depth() == self.depth));
+        for row in 0..rows {
+            let segment = self.directory[row * 2];
+            deepest += usize::from(segment.depth() == self.depth);
+            self.directory[row] = segment;
+        }
         self.deepest = deepest;
+        self.directory.truncate(rows);
+        self.directory.shrink_to_fit();
     }
 
     /// Shrinks a sparse segment, or merges it with its neighbour.

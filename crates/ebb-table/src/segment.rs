@@ -11,8 +11,8 @@ use ebb_heap::{ArenaId, Block, Compact, FIRST_OWNER_KIND, OutOfMemory, prefetch}
 use crate::bucket::{BUCKET_BYTES, Bucket, SLOTS};
 use crate::point::Point;
 
-/// The most buckets a segment has; then it splits.
-pub(crate) const BUCKETS_MAX: usize = 32;
+/// The most buckets that any segment has.
+pub(crate) const BUCKETS_MAX: usize = 40;
 /// The heap's tag for table segments.
 pub(crate) const KIND_TABLE: u8 = FIRST_OWNER_KIND + 1;
 /// Entries per bucket when a segment is built anew.
@@ -59,6 +59,28 @@ impl Segment {
     /// The number of buckets for `count` entries.
     pub(crate) fn buckets_for(count: usize) -> usize {
         count.div_ceil(FILL).clamp(1, BUCKETS_MAX)
+    }
+
+    /// The buckets at which the segment of a prefix splits: between half of [`BUCKETS_MAX`] and
+    /// all of it.
+    ///
+    /// Hashes fill all segments alike. If all split at the same size, all would need new memory of
+    /// one size while none needs what they leave. Split at sizes spread over a factor of two, at
+    /// any time some are of each size, and what one has outgrown is what another grows into.
+    pub(crate) fn buckets_to_split(prefix: u64) -> usize {
+        // The multiples of the golden ratio spread evenly, however many prefixes there are.
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+        let fraction = (prefix + 1).wrapping_mul(GOLDEN) as f64 / 2f64.powi(64);
+        // As many between 20 and 28 as between 28 and 40: what grows is in each state equally long.
+        let buckets = (BUCKETS_MAX / 2) as f64 * fraction.exp2();
+        (buckets.round() as usize).min(BUCKETS_MAX)
+    }
+
+    /// The buckets of a segment that has outgrown `buckets` and is to split at `most`.
+    pub(crate) fn enlarged(buckets: usize, most: usize) -> usize {
+        let next = buckets + (buckets / 6).max(1);
+        // A last small step would cost as much as a large one.
+        if next + next / 12 >= most { most } else { next }
     }
 
     /// The entries above which a segment of `buckets` must grow.

@@ -87,6 +87,10 @@ fn stays_dense_at_every_size_and_gives_back() {
             let bytes = arena.live_bytes() + table.directory_bytes();
             worst = worst.max(bytes as f64 / number as f64);
         }
+        if number > 300_000 && number % 50_000 == 0 {
+            let stats = arena.stats();
+            assert!(stats.holes < stats.live / 6, "{number} entries: {stats:?}");
+        }
     }
     assert!(worst < 8.0, "{worst} bytes a key");
     for number in 0..1_000_000 {

@@ -34,7 +34,7 @@ use crate::table::Command;
 const ARGUMENT_BYTES: usize = 32;
 /// Bytes that a key costs beside its arguments: the entry, and its part of the table's growth.
 const KEY_BYTES: usize = 64 + 128;
-/// Bytes by which a table may grow for one key: a segment of 32 buckets becomes two of 22.
+/// Bytes by which a table may grow for one key: a segment of 40 buckets becomes two of 26 at most.
 const TABLE_BYTES: usize = 768;
 /// Keys evicted from one shard before the next one's turn.
 const IN_A_ROW: usize = 8;
