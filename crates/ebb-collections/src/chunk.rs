@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use ebb_heap::{ArenaId, Block, OutOfMemory};
 use ebb_types::lzf;
 
-use crate::packed::{Header, Trailer, item_before, list_item, list_item_bytes};
+use crate::packed::{Header, SHORT, Trailer, item_before, list_item, list_item_bytes};
 
 /// The heap's tag for chunks.
 const KIND_CHUNK: u8 = 96;
@@ -158,35 +158,36 @@ impl Chunk {
         item: &[u8],
         room_max: usize,
     ) -> Result<(), OutOfMemory> {
-        let header = Header::of(item.len());
-        let trailer = Trailer::of(header.as_slice().len() + item.len());
-        let needed = list_item_bytes(item.len());
-        let free = match at {
-            End::Left => self.start as usize,
-            End::Right => self.block.body().len() - self.end as usize,
-        };
-        if free < needed {
+        if !self.put(at, item) {
+            let needed = list_item_bytes(item.len());
             let room = self.len().min(room_max).max(needed);
             *self = Chunk::new(self.block.arena(), self.items(), self.count(), room, at)?;
+            self.put(at, item);
         }
-        let from = match at {
-            End::Left => {
-                self.start -= needed as u32;
-                self.start as usize
-            }
-            End::Right => {
-                self.end += needed as u32;
-                self.end as usize - needed
-            }
-        };
-        let (head, rest) =
-            self.block.body_mut()[from..from + needed].split_at_mut(header.as_slice().len());
-        let (body, tail) = rest.split_at_mut(item.len());
-        head.copy_from_slice(header.as_slice());
-        body.copy_from_slice(item);
-        tail.copy_from_slice(trailer.as_slice());
-        self.count += 1;
         Ok(())
+    }
+
+    /// Adds an item at an end, if the block has room there. The items are not compressed.
+    #[inline]
+    pub(crate) fn put(&mut self, at: End, item: &[u8]) -> bool {
+        debug_assert!(!self.is_compressed());
+        let needed = list_item_bytes(item.len());
+        let (start, end) = (self.start as usize, self.end as usize);
+        let from = match at {
+            End::Left => start.checked_sub(needed),
+            End::Right => Some(end),
+        };
+        let body = self.block.body_mut();
+        let Some(place) = from.and_then(|from| body.get_mut(from..from + needed)) else {
+            return false;
+        };
+        write(place, item);
+        match at {
+            End::Left => self.start = (start - needed) as u32,
+            End::Right => self.end = (end + needed) as u32,
+        }
+        self.count += 1;
+        true
     }
 
     /// The item at an end.
@@ -201,6 +202,7 @@ impl Chunk {
     }
 
     /// Removes `count` items from an end.
+    #[inline]
     pub(crate) fn pop(&mut self, at: End, count: usize) {
         match at {
             End::Left => self.start += self.offset(count) as u32,
@@ -209,9 +211,15 @@ impl Chunk {
         self.count -= count as u32;
     }
 
+    /// Whether it has more room than so many bytes.
+    #[inline]
+    pub(crate) fn is_roomy(&self, spare_max: usize) -> bool {
+        self.block.body().len() - self.len() > spare_max.max(16)
+    }
+
     /// Gives back most of the room, if there is much.
     pub(crate) fn trim(&mut self, spare_max: usize) -> Result<(), OutOfMemory> {
-        if self.block.body().len() - self.len() > spare_max.max(16) {
+        if self.is_roomy(spare_max) {
             *self = Chunk::new(self.block.arena(), self.items(), self.count(), 0, End::Right)?;
         }
         Ok(())
@@ -242,7 +250,33 @@ impl Chunk {
     }
 }
 
+/// Writes an item of a list into the bytes that it takes.
+#[inline]
+fn write(place: &mut [u8], item: &[u8]) {
+    if item.len() < SHORT
+        && let [head, body @ .., tail] = &mut *place
+    {
+        *head = item.len() as u8;
+        body.copy_from_slice(item);
+        *tail = item.len() as u8 + 1;
+        return;
+    }
+    write_long(place, item);
+}
+
+#[inline(never)]
+fn write_long(place: &mut [u8], item: &[u8]) {
+    let header = Header::of(item.len());
+    let trailer = Trailer::of(header.as_slice().len() + item.len());
+    let (head, rest) = place.split_at_mut(header.as_slice().len());
+    let (body, tail) = rest.split_at_mut(item.len());
+    head.copy_from_slice(header.as_slice());
+    body.copy_from_slice(item);
+    tail.copy_from_slice(trailer.as_slice());
+}
+
 /// Where the item with an index begins in `items`, which are `count`; from the nearer end.
+#[inline]
 pub(crate) fn offset_of(items: &[u8], count: usize, index: usize) -> usize {
     if index <= count / 2 {
         let mut at = 0;
@@ -264,4 +298,34 @@ pub(crate) fn encode(item: &[u8]) -> Vec<u8> {
     let header = Header::of(item.len());
     let trailer = Trailer::of(header.as_slice().len() + item.len());
     [header.as_slice(), item, trailer.as_slice()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_of_every_length_are_put_in_place_at_both_ends() {
+        let arena = ArenaId::new();
+        for len in [0, 1, 125, 126, 127, 128, 191, 192, 300, 16_200] {
+            let item = vec![b'x'; len];
+            for end in [End::Left, End::Right] {
+                let mut chunk = Chunk::new(arena, &encode(b"first"), 1, 20_000, end).unwrap();
+                let bytes = chunk.bytes();
+                assert!(chunk.put(end, &item));
+                assert_eq!((chunk.count(), chunk.bytes(), chunk.peek(end)), (2, bytes, &item[..]));
+                chunk.pop(end, 1);
+                assert_eq!((chunk.count(), chunk.peek(end)), (1, &b"first"[..]));
+            }
+        }
+    }
+
+    #[test]
+    fn without_room_nothing_is_put() {
+        let mut chunk = Chunk::new(ArenaId::new(), &encode(b"first"), 1, 0, End::Right).unwrap();
+        assert!(!chunk.put(End::Left, b"x") && !chunk.put(End::Right, &[b'x'; 40]));
+        assert_eq!((chunk.count(), chunk.items()), (1, &encode(b"first")[..]));
+        chunk.push(End::Left, &[b'x'; 40], 4096).unwrap();
+        assert_eq!((chunk.count(), chunk.peek(End::Left)), (2, &[b'x'; 40][..]));
+    }
 }

@@ -47,16 +47,19 @@ macro_rules! each {
 
 impl Collection {
     /// Number of elements.
+    #[inline]
     pub fn len(&self) -> usize {
         each!(self, grown => grown.len())
     }
 
     /// Whether there are none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The bytes it takes now, known without a walk.
+    #[inline]
     pub fn footprint(&self) -> Footprint {
         each!(self, grown => grown.footprint())
     }

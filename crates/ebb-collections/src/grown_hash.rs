@@ -24,8 +24,10 @@ pub struct GrownHash {
 /// Bytes of one deadline in the set of them, about: the allocator's and the tree's share.
 const DUE_BYTES: usize = 24;
 
+#[inline]
 fn view(element: Element<'_>) -> Field<'_> {
-    Field { name: element.field(), value: element.value(), deadline: element.deadline() }
+    let (name, value) = element.pair();
+    Field { name, value, deadline: element.deadline() }
 }
 
 impl GrownHash {
@@ -38,6 +40,7 @@ impl GrownHash {
         }
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.fields.len()
     }
@@ -55,8 +58,9 @@ impl GrownHash {
         value: &[u8],
         deadline: Option<i64>,
     ) -> Result<bool, OutOfMemory> {
-        let Some(found) = self.fields.find(name) else {
-            self.fields.insert(field(self.arenas.data, name, value, deadline)?)?;
+        let hash = hash(name);
+        let Some(found) = self.fields.find_hashed(hash, name) else {
+            self.fields.insert_hashed(hash, field(self.arenas.data, name, value, deadline)?)?;
             self.file(name, None, deadline);
             return Ok(true);
         };
@@ -88,11 +92,14 @@ impl GrownHash {
         Ok(())
     }
 
+    #[inline]
     fn file(&mut self, name: &[u8], old: Option<i64>, new: Option<i64>) {
-        if old == new {
-            return;
+        if old != new {
+            self.file_anew(hash(name), old, new);
         }
-        let hash = hash(name);
+    }
+
+    fn file_anew(&mut self, hash: u64, old: Option<i64>, new: Option<i64>) {
         if let Some(at) = old {
             self.due.remove(&(at, hash));
         }
@@ -109,6 +116,7 @@ impl GrownHash {
     }
 
     /// When the next field expires.
+    #[inline]
     pub(crate) fn next_deadline(&self) -> Option<i64> {
         self.due.first().map(|&(at, _)| at)
     }
@@ -124,6 +132,7 @@ impl GrownHash {
         found.map(|found| Element::from(self.fields.get(found)).field().to_vec())
     }
 
+    #[inline]
     pub(crate) fn is_expiring(&self) -> bool {
         !self.due.is_empty()
     }
@@ -140,6 +149,7 @@ impl GrownHash {
         self.fields.sample(random).map(|block| view(block.into()))
     }
 
+    #[inline]
     pub(crate) fn footprint(&self) -> Footprint {
         let mut footprint = footprint_of(&self.fields);
         footprint.outside += self.due.len() * DUE_BYTES;

@@ -44,6 +44,7 @@ impl GrownList {
         Ok(list)
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -120,6 +121,7 @@ impl GrownList {
         }
     }
 
+    #[inline]
     fn end_chunk(&self, end: End) -> Option<usize> {
         match end {
             End::Left => (!self.chunks.is_empty()).then_some(0),
@@ -137,28 +139,36 @@ impl GrownList {
         };
         match self.end_chunk(end).filter(|&at| fits(self, at)) {
             Some(at) => {
-                let room_max = fill.bytes.saturating_sub(self.chunks[at].len());
-                self.with(at, |chunk| chunk.push(end, item, room_max))?;
-            }
-            None => {
-                // The chunk that stays behind keeps no room, the new one is for many more.
-                if let Some(at) = self.end_chunk(end) {
-                    self.with(at, |chunk| chunk.trim(chunk.len() / 64))?;
+                // It is not compressed, and nothing but its items changes while it has room.
+                if !self.chunks[at].put(end, item) {
+                    let room_max = fill.bytes.saturating_sub(self.chunks[at].len());
+                    self.with(at, |chunk| chunk.push(end, item, room_max))?;
                 }
-                let room = if self.chunks.is_empty() { 0 } else { fill.bytes.min(8192) };
-                let encoded = encode(item);
-                let room = room.saturating_sub(encoded.len());
-                let chunk = Chunk::new(self.arenas.data, &encoded, 1, room, end)?;
-                let at = if end == End::Left { 0 } else { self.chunks.len() };
-                self.insert_chunk(at, chunk);
-                self.quick |= self.chunks.len() > 1;
-                self.settle(fill.depth, 0..0, 1);
             }
+            None => self.push_chunk(end, item, fill)?,
         }
         self.len += 1;
         Ok(())
     }
 
+    /// Adds a chunk of one item at an end.
+    fn push_chunk(&mut self, end: End, item: &[u8], fill: Fill) -> Result<(), OutOfMemory> {
+        // The chunk that stays behind keeps no room, the new one is for many more.
+        if let Some(at) = self.end_chunk(end) {
+            self.with(at, |chunk| chunk.trim(chunk.len() / 64))?;
+        }
+        let room = if self.chunks.is_empty() { 0 } else { fill.bytes.min(8192) };
+        let encoded = encode(item);
+        let room = room.saturating_sub(encoded.len());
+        let chunk = Chunk::new(self.arenas.data, &encoded, 1, room, end)?;
+        let at = if end == End::Left { 0 } else { self.chunks.len() };
+        self.insert_chunk(at, chunk);
+        self.quick |= self.chunks.len() > 1;
+        self.settle(fill.depth, 0..0, 1);
+        Ok(())
+    }
+
+    #[inline]
     pub(crate) fn peek(&self, end: End) -> Option<&[u8]> {
         self.end_chunk(end).map(|at| self.chunks[at].peek(end))
     }
@@ -340,11 +350,14 @@ impl GrownList {
             let index = if end == End::Left { 0 } else { self.len - 1 };
             return self.remove(index..index + 1, fill);
         }
-        self.with(at, |chunk| {
-            chunk.pop(end, 1);
-            chunk.trim(chunk.len().max(512) * 3)
-        })?;
+        let chunk = &mut self.chunks[at];
+        chunk.pop(end, 1);
         self.len -= 1;
+        let spare_max = chunk.len().max(512) * 3;
+        if chunk.is_roomy(spare_max) {
+            // Without memory for a smaller block it stays as it is.
+            let _ = self.with(at, |chunk| chunk.trim(spare_max));
+        }
         if self.chunks.len() == 1 {
             self.quick &= !self.is_small(fill);
         }
@@ -393,6 +406,7 @@ impl GrownList {
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn footprint(&self) -> Footprint {
         let outside = self.chunks.capacity() * size_of::<Chunk>();
         Footprint { data: self.bytes, index: 0, outside }

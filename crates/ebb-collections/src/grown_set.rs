@@ -1,7 +1,7 @@
 //! A set whose members are blocks in a table.
 
 use ebb_heap::{Block, OutOfMemory};
-use ebb_table::{BlockDrain, Blocks};
+use ebb_table::{BlockDrain, Blocks, hash};
 use rand::Rng;
 
 use crate::collection::Footprint;
@@ -20,6 +20,7 @@ impl GrownSet {
         GrownSet { arenas, members: Blocks::new(arenas.index, member_of), drain: None }
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.members.len()
     }
@@ -30,10 +31,11 @@ impl GrownSet {
 
     /// Adds a member; answers whether it is new.
     pub(crate) fn add(&mut self, new: &[u8]) -> Result<bool, OutOfMemory> {
-        if self.contains(new) {
+        let hash = hash(new);
+        if self.members.find_hashed(hash, new).is_some() {
             return Ok(false);
         }
-        self.members.insert(member(self.arenas.data, new)?)?;
+        self.members.insert_hashed(hash, member(self.arenas.data, new)?)?;
         Ok(true)
     }
 
@@ -59,6 +61,7 @@ impl GrownSet {
         self.members.sample(random).map(|block| look(Element::from(block).member()))
     }
 
+    #[inline]
     pub(crate) fn footprint(&self) -> Footprint {
         footprint_of(&self.members)
     }
@@ -94,6 +97,7 @@ impl GrownSet {
 }
 
 /// What blocks in a table take.
+#[inline]
 pub(crate) fn footprint_of(blocks: &Blocks) -> Footprint {
     let (index, directory) = blocks.index_bytes();
     Footprint { data: blocks.block_bytes(), index, outside: directory }

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use ebb_heap::{Block, Compact, OutOfMemory};
 use ebb_table::handle::BlockRef;
-use ebb_table::{BlockDrain, Blocks};
+use ebb_table::{BlockDrain, Blocks, Found, hash};
 use rand::Rng;
 
 use crate::collection::Footprint;
 use crate::grown_set::footprint_of;
-use crate::item::{Element, scored, scored_member_of, set_score};
+use crate::item::{Element, score_in, scored, scored_member_of, set_score};
 use crate::rank_tree::{RankTree, Ranked};
 use crate::slot::Arenas;
 use crate::sorted_set::is_before;
@@ -34,8 +34,10 @@ fn element<'a>(name: Compact) -> Element<'a> {
     unsafe { BlockRef::<'a>::new(name) }.into()
 }
 
+#[inline]
 fn score_of(name: Compact) -> f64 {
-    element(name).score()
+    // SAFETY: as for `element`; the block is looked at before this returns.
+    score_in(unsafe { BlockRef::new(name) }.head())
 }
 
 impl GrownSortedSet {
@@ -48,13 +50,14 @@ impl GrownSortedSet {
         }
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.members.len()
     }
 
     pub(crate) fn score(&self, member: &[u8]) -> Option<f64> {
         let found = self.members.find(member)?;
-        Some(Element::from(self.members.get(found)).score())
+        Some(score_in(self.members.get(found).head()))
     }
 
     /// How many members `before` holds for.
@@ -67,12 +70,9 @@ impl GrownSortedSet {
 
     /// The position at which a member is, or belongs.
     fn position(&self, score: f64, member: &[u8]) -> usize {
-        self.order.partition_point(|name, known| match known {
-            Some(known) if known != score => known < score,
-            _ => {
-                let element = element(name);
-                is_before((element.score(), element.scored_member()), (score, member))
-            }
+        self.order.partition_point(|name, known| {
+            let other = known.unwrap_or_else(|| score_of(name));
+            if other != score { other < score } else { element(name).scored_member() < member }
         })
     }
 
@@ -88,22 +88,47 @@ impl GrownSortedSet {
 
     /// Sets a member's score; answers whether the member is new.
     pub(crate) fn set(&mut self, member: &[u8], score: f64) -> Result<bool, OutOfMemory> {
-        let Some(found) = self.members.find(member) else {
-            let name = self.members.insert(scored(self.arenas.data, score, member)?)?;
-            let at = self.position(score, member);
-            let result = self.order.insert(at, Ranked { score, name }, &score_of);
-            if result.is_err()
-                && let Some(found) = self.members.find(member)
-            {
-                drop(self.members.remove(found));
-            }
-            return result.map(|()| true);
-        };
-        let old = Element::from(self.members.get(found)).score();
+        self.update(member, |_| Ok(Some(score)))
+    }
+
+    /// Sets a member's score to what `decide` makes of the one it has, if the member is there and
+    /// `decide` wants that; answers whether the member is new.
+    pub(crate) fn update<E: From<OutOfMemory>>(
+        &mut self,
+        member: &[u8],
+        decide: impl FnOnce(Option<f64>) -> Result<Option<f64>, E>,
+    ) -> Result<bool, E> {
+        let hash = hash(member);
+        let found = self.members.find_hashed(hash, member);
+        let old = found.map(|found| score_in(self.members.get(found).head()));
+        let Some(score) = decide(old)? else { return Ok(false) };
+        match found {
+            None => self.add(hash, member, score)?,
+            Some(found) => self.change(found, member, score)?,
+        }
+        Ok(found.is_none())
+    }
+
+    /// Adds a member that is not there, with the hash of its name.
+    fn add(&mut self, hash: u64, member: &[u8], score: f64) -> Result<(), OutOfMemory> {
+        let name = self.members.insert_hashed(hash, scored(self.arenas.data, score, member)?)?;
+        let at = self.position(score, member);
+        let result = self.order.insert(at, Ranked { score, name }, &score_of);
+        if result.is_err()
+            && let Some(found) = self.members.find(member)
+        {
+            drop(self.members.remove(found));
+        }
+        result
+    }
+
+    /// Changes the score of a member that was found.
+    fn change(&mut self, found: Found, member: &[u8], score: f64) -> Result<(), OutOfMemory> {
+        let old = score_in(self.members.get(found).head());
         if old == score {
             // 0 and -0 are equal, but not the same.
             set_score(&mut self.members.get_mut(found), score);
-            return Ok(false);
+            return Ok(());
         }
         let from = self.position(old, member);
         self.order.remove(from, &score_of);
@@ -114,7 +139,7 @@ impl GrownSortedSet {
             // A member that cannot be in the order is not in the set either.
             drop(self.members.remove(found));
         }
-        result.map(|()| false)
+        result
     }
 
     pub(crate) fn remove(&mut self, member: &[u8]) -> bool {
@@ -167,6 +192,7 @@ impl GrownSortedSet {
         Some((element.scored_member(), element.score()))
     }
 
+    #[inline]
     pub(crate) fn footprint(&self) -> Footprint {
         let mut footprint = footprint_of(&self.members);
         let (leaves, inner) = self.order.bytes();

@@ -141,6 +141,7 @@ impl<'a> HashRef<'a> {
     }
 
     /// Whether any field may have a deadline.
+    #[inline]
     pub fn is_expiring(&self) -> bool {
         match self {
             HashRef::Packed(_, expiring) => *expiring,
@@ -149,6 +150,7 @@ impl<'a> HashRef<'a> {
     }
 
     /// When the next field expires.
+    #[inline]
     pub fn next_deadline(&self) -> Option<i64> {
         match self {
             HashRef::Packed(_, false) => None,
@@ -177,16 +179,19 @@ pub struct HashMut<S> {
 
 impl<S: Slot> HashMut<S> {
     /// The hash in a slot, which stays packed up to `limits`.
+    #[inline]
     pub fn new(slot: S, limits: Limits) -> HashMut<S> {
         HashMut { slot, limits }
     }
 
     /// Gives the slot back.
+    #[inline]
     pub fn into_slot(self) -> S {
         self.slot
     }
 
     /// The hash to read.
+    #[inline]
     pub fn as_ref(&self) -> HashRef<'_> {
         match self.slot.grown() {
             Some(Collection::Hash(hash)) => HashRef::Grown(hash),
@@ -194,6 +199,7 @@ impl<S: Slot> HashMut<S> {
         }
     }
 
+    #[inline]
     fn grown(&mut self) -> Option<&mut GrownHash> {
         match self.slot.grown_mut() {
             Some(Collection::Hash(hash)) => Some(hash),

@@ -10,7 +10,7 @@
 //! The low three bits of the kind tell the slack that rounding leaves: 0 to 3 bytes, or 4 for
 //! more, and then the block's last four bytes say how much.
 
-use ebb_heap::{ArenaId, Block, OutOfMemory, rounded};
+use ebb_heap::{ArenaId, Block, HEAD_BYTES, OutOfMemory, rounded};
 use ebb_table::handle::BlockRef;
 
 use crate::packed::{Header, item};
@@ -76,10 +76,12 @@ impl<'a> Element<'a> {
         f64::from_le_bytes(eight(self.body, 0))
     }
 
+    #[inline]
     fn is_expiring(self) -> bool {
         self.kind & !SLACK == EXPIRING
     }
 
+    #[inline]
     fn field_range(self) -> std::ops::Range<usize> {
         let range = item(self.body, 0);
         let skip = if self.is_expiring() { 8 } else { 0 };
@@ -90,6 +92,13 @@ impl<'a> Element<'a> {
     #[inline]
     pub(crate) fn field(self) -> &'a [u8] {
         &self.body[self.field_range()]
+    }
+
+    /// The name and the value of a field.
+    #[inline]
+    pub(crate) fn pair(self) -> (&'a [u8], &'a [u8]) {
+        let name = self.field_range();
+        (&self.body[name.clone()], &self.body[name.end..self.end()])
     }
 
     /// The value of a field.
@@ -130,16 +139,19 @@ fn write(block: &mut Block, kind: u8, mut at: usize, parts: &[&[u8]]) {
 }
 
 /// The member of a set in a block.
+#[inline]
 pub(crate) fn member_of(block: &Block) -> &[u8] {
     Element::from(block).member()
 }
 
 /// The member of a sorted set in a block.
+#[inline]
 pub(crate) fn scored_member_of(block: &Block) -> &[u8] {
     Element::from(block).scored_member()
 }
 
 /// The name of a field in a block.
+#[inline]
 pub(crate) fn field_of(block: &Block) -> &[u8] {
     Element::from(block).field()
 }
@@ -162,10 +174,18 @@ pub(crate) fn scored(arena: ArenaId, score: f64, member: &[u8]) -> Result<Block,
 }
 
 /// Changes the score in a block.
+#[inline]
 pub(crate) fn set_score(block: &mut Block, score: f64) {
-    block.body_mut()[..8].copy_from_slice(&score.to_le_bytes());
+    block.head_mut()[..8].copy_from_slice(&score.to_le_bytes());
 }
 
+/// The score in the head of a block.
+#[inline]
+pub(crate) fn score_in(head: &[u8; HEAD_BYTES]) -> f64 {
+    f64::from_le_bytes(eight(head, 0))
+}
+
+#[inline]
 fn eight(body: &[u8], at: usize) -> [u8; 8] {
     match body.get(at..).and_then(|rest| rest.first_chunk()) {
         Some(bytes) => *bytes,

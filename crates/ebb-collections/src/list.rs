@@ -42,6 +42,7 @@ pub fn set_lone_bytes(bytes: usize) {
 impl Fill {
     /// From the directive's value: a positive one limits the number of items (and the bytes to
     /// 8 KiB), -1 to -5 the bytes to 4, 8, 16, 32 or 64 KiB.
+    #[inline]
     pub fn from_directive(value: i64) -> Fill {
         let lone = LONE.load(Ordering::Relaxed);
         if value >= 0 {
@@ -53,10 +54,12 @@ impl Fill {
     }
 
     /// The same, with all but so many chunks at each end compressed; 0 for none.
+    #[inline]
     pub fn with_depth(self, depth: usize) -> Fill {
         Fill { depth, ..self }
     }
 
+    #[inline]
     pub(crate) fn allows(self, count: usize, bytes: usize) -> bool {
         count <= self.count && bytes <= self.bytes
     }
@@ -81,6 +84,7 @@ fn items(bytes: &[u8]) -> &[u8] {
 
 impl<'a> ListRef<'a> {
     /// Number of items.
+    #[inline]
     pub fn len(&self) -> usize {
         match self {
             ListRef::Packed(bytes) => count(bytes),
@@ -107,6 +111,7 @@ impl<'a> ListRef<'a> {
     }
 
     /// The item at an end.
+    #[inline]
     pub fn peek(&self, end: End) -> Option<&'a [u8]> {
         match (self, end) {
             (ListRef::Grown(list), _) => list.peek(end),
@@ -173,16 +178,19 @@ pub struct ListMut<S> {
 
 impl<S: Slot> ListMut<S> {
     /// The list in a slot.
+    #[inline]
     pub fn new(slot: S, fill: Fill) -> ListMut<S> {
         ListMut { slot, fill }
     }
 
     /// Gives the slot back.
+    #[inline]
     pub fn into_slot(self) -> S {
         self.slot
     }
 
     /// The list to read.
+    #[inline]
     pub fn as_ref(&self) -> ListRef<'_> {
         match self.slot.grown() {
             Some(Collection::List(list)) => ListRef::Grown(list),
@@ -190,6 +198,7 @@ impl<S: Slot> ListMut<S> {
         }
     }
 
+    #[inline]
     fn grown(&mut self) -> Option<&mut GrownList> {
         match self.slot.grown_mut() {
             Some(Collection::List(list)) => Some(list),
@@ -230,6 +239,7 @@ impl<S: Slot> ListMut<S> {
     }
 
     /// Adds an item at an end.
+    #[inline]
     pub fn push(&mut self, end: End, item: &[u8]) -> Result<(), OutOfMemory> {
         let fill = self.fill;
         if let Some(list) = self.grown() {

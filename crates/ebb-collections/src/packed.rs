@@ -57,8 +57,16 @@ impl Header {
 }
 
 /// Where the bytes of the item at `at` lie. The next item begins where they end.
-#[inline]
+#[inline(always)]
 pub fn item(bytes: &[u8], at: usize) -> Range<usize> {
+    match bytes[at] {
+        len @ 0..192 => at + 1..at + 1 + usize::from(len),
+        _ => long_item(bytes, at),
+    }
+}
+
+#[inline(never)]
+fn long_item(bytes: &[u8], at: usize) -> Range<usize> {
     match bytes[at] {
         len @ 0..192 => at + 1..at + 1 + usize::from(len),
         high @ 192..255 => {
@@ -121,7 +129,7 @@ impl Trailer {
     /// The number of its bytes.
     #[inline]
     pub fn size(len: usize) -> usize {
-        Trailer::of(len).as_slice().len()
+        if len < 0x80 { 1 } else { Trailer::of(len).as_slice().len() }
     }
 }
 
@@ -139,8 +147,15 @@ pub fn item_before(bytes: &[u8], end: usize) -> usize {
     at - len
 }
 
+/// Items of fewer bytes have one byte before them and, in lists, one behind them.
+pub const SHORT: usize = 127;
+
 /// Bytes that a list item takes.
+#[inline]
 pub fn list_item_bytes(len: usize) -> usize {
+    if len < SHORT {
+        return len + 2;
+    }
     let inner = Header::of(len).as_slice().len() + len;
     inner + Trailer::size(inner)
 }
@@ -159,7 +174,9 @@ mod tests {
 
     #[test]
     fn lengths_are_read_from_both_sides() {
-        for len in [0, 1, 63, 127, 128, 190, 191, 192, 300, 16127, 16128, 70_000, 3_000_000] {
+        for len in
+            [0, 1, 63, 125, 126, 127, 128, 190, 191, 192, 300, 16127, 16128, 70_000, 3_000_000]
+        {
             let mut bytes = b"before".to_vec();
             let header = Header::of(len);
             bytes.extend_from_slice(header.as_slice());

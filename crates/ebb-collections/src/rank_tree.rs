@@ -93,6 +93,7 @@ impl RankTree {
     }
 
     /// Bytes of the leaves' blocks, and of the inner nodes.
+    #[inline]
     pub(crate) fn bytes(&self) -> (usize, usize) {
         (self.leaf_bytes, self.leaves * size_of::<Child>())
     }
@@ -119,10 +120,11 @@ impl RankTree {
         loop {
             match &child.node {
                 Node::Leaf(leaf) => {
+                    let (names, _) = leaf.body().as_chunks::<NAME_BYTES>();
                     let (mut low, mut high) = (0, child.count);
                     while low < high {
                         let middle = (low + high) / 2;
-                        if before(name_at(leaf, middle), None) {
+                        if before(Compact(names[middle]), None) {
                             low = middle + 1;
                         } else {
                             high = middle;
@@ -414,7 +416,10 @@ fn free_some(child: &mut Child) -> bool {
 
 fn walk(child: &Child, from: usize, visit: &mut impl FnMut(Compact) -> bool) -> bool {
     match &child.node {
-        Node::Leaf(leaf) => (from..child.count).all(|at| visit(name_at(leaf, at))),
+        Node::Leaf(leaf) => {
+            let (names, _) = leaf.body().as_chunks();
+            names[from..child.count].iter().all(|&name| visit(Compact(name)))
+        }
         Node::Inner(children) => {
             let (first, mut from) = child_of(children, from);
             children[first..].iter().all(|child| walk(child, std::mem::take(&mut from), visit))

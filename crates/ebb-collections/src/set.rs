@@ -171,16 +171,19 @@ pub struct SetMut<S> {
 
 impl<S: Slot> SetMut<S> {
     /// The set in a slot, which stays packed up to `limits`, or up to `ints_max` integers.
+    #[inline]
     pub fn new(slot: S, limits: Limits, ints_max: usize) -> SetMut<S> {
         SetMut { slot, limits, ints_max }
     }
 
     /// Gives the slot back.
+    #[inline]
     pub fn into_slot(self) -> S {
         self.slot
     }
 
     /// The set to read.
+    #[inline]
     pub fn as_ref(&self) -> SetRef<'_> {
         match self.slot.grown() {
             Some(Collection::Set(set)) => SetRef::Grown(set),
@@ -189,6 +192,7 @@ impl<S: Slot> SetMut<S> {
         }
     }
 
+    #[inline]
     fn grown(&mut self) -> Option<&mut GrownSet> {
         match self.slot.grown_mut() {
             Some(Collection::Set(set)) => Some(set),

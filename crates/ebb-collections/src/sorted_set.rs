@@ -238,16 +238,19 @@ pub struct SortedSetMut<S> {
 
 impl<S: Slot> SortedSetMut<S> {
     /// The sorted set in a slot, which stays packed up to `limits`.
+    #[inline]
     pub fn new(slot: S, limits: Limits) -> SortedSetMut<S> {
         SortedSetMut { slot, limits }
     }
 
     /// Gives the slot back.
+    #[inline]
     pub fn into_slot(self) -> S {
         self.slot
     }
 
     /// The sorted set to read.
+    #[inline]
     pub fn as_ref(&self) -> SortedSetRef<'_> {
         match self.slot.grown() {
             Some(Collection::SortedSet(set)) => SortedSetRef::Grown(set),
@@ -255,6 +258,7 @@ impl<S: Slot> SortedSetMut<S> {
         }
     }
 
+    #[inline]
     fn grown(&mut self) -> Option<&mut GrownSortedSet> {
         match self.slot.grown_mut() {
             Some(Collection::SortedSet(set)) => Some(set),
@@ -283,6 +287,23 @@ impl<S: Slot> SortedSetMut<S> {
         }
         self.insert(member, score)?;
         Ok(old.is_none())
+    }
+
+    /// Sets a member's score to what `decide` makes of the one it has, if the member is there, and
+    /// to nothing else if that answers nothing.
+    #[inline]
+    pub fn update<E: From<OutOfMemory>>(
+        &mut self,
+        member: &[u8],
+        decide: impl FnOnce(Option<f64>) -> Result<Option<f64>, E>,
+    ) -> Result<(), E> {
+        if let Some(set) = self.grown() {
+            return set.update(member, decide).map(drop);
+        }
+        if let Some(score) = decide(self.as_ref().score(member))? {
+            self.set(member, score)?;
+        }
+        Ok(())
     }
 
     fn insert(&mut self, member: &[u8], score: f64) -> Result<(), OutOfMemory> {

@@ -147,6 +147,7 @@ impl Config {
     }
 
     /// The value of a directive: `config.get(id::MAXMEMORY)` is a `u64`.
+    #[inline]
     pub fn get<T: Value>(&self, key: Key<T>) -> T {
         T::load(self.slot(key.id))
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ebb_keyspace::Db;
+use ebb_keyspace::{Db, same};
 
 use crate::dispatch::{Batch, Executor, Turn};
 use crate::locks::Locks;
@@ -107,7 +107,7 @@ impl<'a> Ahead<'a> {
             let turn = &turns[self.turn];
             let request = &turn.requests[self.index];
             let args = &batch.args[request.first..request.first + request.count];
-            if args[0] != self.name || self.name.is_empty() {
+            if !same(args[0], self.name) || self.name.is_empty() {
                 self.resolve(executor, args);
             }
             self.ring[self.prepared % RING] = executor.prepare(self.command, args, turn.session.db);

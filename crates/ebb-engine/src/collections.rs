@@ -64,11 +64,14 @@ fn expect<'e, T>(
 }
 
 /// Removes the fields that are due.
+#[inline]
 fn without_due_fields(
     mut hash: HashMut<Editor<'_>>,
     now_ms: i64,
 ) -> Result<HashMut<Editor<'_>>, CommandError> {
-    while hash.as_ref().is_expiring() && hash.expire_one(now_ms)?.is_some() {}
+    if hash.as_ref().is_expiring() {
+        while hash.expire_one(now_ms)?.is_some() {}
+    }
     Ok(hash)
 }
 
@@ -124,6 +127,7 @@ impl<'a> Context<'a> {
 
     /// Opens the collection of a key to change it, and the reply beside it. A key that is not
     /// there is made with `new`, if that says so: whoever opens it fills it.
+    #[inline(always)]
     pub fn edit_collection(
         &mut self,
         key: &Key<'_>,
@@ -133,15 +137,14 @@ impl<'a> Context<'a> {
         let number = self.session.db;
         let found = self.locate(number, key, Access::Write);
         let db = self.locks.shard_of(key).db(number);
-        let editor = match (found, new) {
-            (Some(found), _) if db.at(found).value_type() != kind => {
-                return Err(CommandError::WrongType);
-            }
-            (Some(found), _) => Some(db.edit_collection(key, found)),
-            (None, Some(form)) => Some(db.new_collection(key, form)?),
-            (None, None) => None,
+        let Some(found) = found else {
+            let editor = new.map(|form| db.new_collection(key, form)).transpose()?;
+            return Ok((editor, self.reply));
         };
-        Ok((editor, self.reply))
+        if db.at(found).value_type() != kind {
+            return Err(CommandError::WrongType);
+        }
+        Ok((Some(db.edit_collection(key, found)), self.reply))
     }
 
     /// The key's hash to change, without fields that are due, if it is there.
@@ -155,6 +158,7 @@ impl<'a> Context<'a> {
     }
 
     /// The key's hash to change, made if it is not there.
+    #[inline]
     pub fn open_hash(&mut self, key: &Key<'_>) -> Result<HashMut<Editor<'_>>, CommandError> {
         let (limits, now_ms) = (hash_limits(self.server), self.now_ms);
         let (editor, _) = self.edit_collection(key, Type::Hash, Some(Form::Hash))?;
@@ -163,6 +167,7 @@ impl<'a> Context<'a> {
     }
 
     /// The key's list to change, if it is there.
+    #[inline]
     pub fn edit_list(
         &mut self,
         key: &Key<'_>,
@@ -173,6 +178,7 @@ impl<'a> Context<'a> {
     }
 
     /// The key's list to change, made if it is not there.
+    #[inline]
     pub fn open_list(&mut self, key: &Key<'_>) -> Result<ListMut<Editor<'_>>, CommandError> {
         let fill = list_fill(self.server);
         let (editor, _) = self.edit_collection(key, Type::List, Some(Form::List))?;
@@ -180,6 +186,7 @@ impl<'a> Context<'a> {
     }
 
     /// The key's set to change, if it is there.
+    #[inline]
     pub fn edit_set(
         &mut self,
         key: &Key<'_>,
@@ -190,6 +197,7 @@ impl<'a> Context<'a> {
     }
 
     /// The key's set to change, made if it is not there.
+    #[inline]
     pub fn open_set(&mut self, key: &Key<'_>) -> Result<SetMut<Editor<'_>>, CommandError> {
         let server = self.server;
         let (editor, _) = self.edit_collection(key, Type::Set, Some(Form::IntSet))?;
@@ -197,6 +205,7 @@ impl<'a> Context<'a> {
     }
 
     /// The key's sorted set to change, if it is there.
+    #[inline]
     pub fn edit_sorted_set(
         &mut self,
         key: &Key<'_>,
@@ -207,6 +216,7 @@ impl<'a> Context<'a> {
     }
 
     /// The key's sorted set to change, made if it is not there.
+    #[inline]
     pub fn open_sorted_set(
         &mut self,
         key: &Key<'_>,
@@ -253,6 +263,7 @@ impl<'a> Context<'a> {
     }
 
     /// Tells of one event for so many changes.
+    #[inline]
     pub fn changed_many(&mut self, key: &Key<'_>, event: Event, changes: u64) {
         self.journal.dirty += changes;
         self.changed_too(self.session.db, key, event);

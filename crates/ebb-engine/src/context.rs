@@ -93,12 +93,17 @@ impl<'a> Context<'a> {
     }
 
     /// An argument as a key.
-    #[inline]
+    #[inline(always)]
     pub fn key(&self, index: usize) -> Key<'a> {
         match self.hashed {
             Some((position, hash)) if position == index => Key::with_hash(self.args[index], hash),
-            _ => self.server.keyspace.key(self.args[index]),
+            _ => self.key_to_hash(index),
         }
+    }
+
+    #[inline(never)]
+    fn key_to_hash(&self, index: usize) -> Key<'a> {
+        self.server.keyspace.key(self.args[index])
     }
 
     /// The arguments at some positions, at most [`Context::KEYS_TOGETHER`], as keys whose entries
@@ -106,12 +111,8 @@ impl<'a> Context<'a> {
     pub fn keys_together(&mut self, positions: impl Iterator<Item = usize>) -> Vec<Key<'a>> {
         let keys: Vec<_> = positions.map(|at| self.key(at)).collect();
         let number = self.session.db;
-        for key in &keys {
-            self.locks.shard_of(key).db_ref(number).prefetch(key.hash());
-        }
-        for key in &keys {
-            self.locks.shard_of(key).db_ref(number).prefetch_entry(key.hash());
-        }
+        self.locks.look_at(&keys, |shard, key| shard.db_ref(number).prefetch(key.hash()));
+        self.locks.look_at(&keys, |shard, key| shard.db_ref(number).prefetch_entry(key.hash()));
         keys
     }
 
@@ -357,18 +358,33 @@ impl<'a> Context<'a> {
     }
 
     /// The same for a key of some database.
+    #[inline]
     pub fn changed_in(&mut self, db: usize, key: &Key<'_>, event: Event) {
         self.journal.dirty += 1;
         self.changed_too(db, key, event);
     }
 
     /// The same for another key that one change has to do with: it is not counted again.
+    #[inline]
     pub fn changed_too(&mut self, db: usize, key: &Key<'_>, event: Event) {
+        let server = self.server;
+        let shard = self.locks.shard_of(key);
+        let concerns = !(shard.watch.is_empty() && shard.wait.is_empty())
+            || self.journal.effects.has_followers(server)
+            || server.partitions.has_deadlines();
+        let created = shard.db(db).take_created(key.hash());
+        if concerns {
+            self.tell_change(db, key, event, created);
+        }
+    }
+
+    /// Tells all who may be concerned that a key has changed, or was `created`.
+    #[inline(never)]
+    fn tell_change(&mut self, db: usize, key: &Key<'_>, event: Event, created: bool) {
         let shard = self.locks.shard_of(key);
         if !shard.watch.is_empty() {
             shard.watch.touch(db, key.bytes());
         }
-        let created = shard.db(db).take_created(key.hash());
         if !shard.wait.is_empty() {
             self.note_ready(db, key);
         }

@@ -139,6 +139,11 @@ pub enum Deletion {
 pub(crate) struct Sinks(Vec<Box<dyn Sink>>);
 
 impl Sinks {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Tells of a change. `is_lazy` answers whether the server's own deletions of a class are lazy.
     #[inline]
     fn tell(&mut self, db: usize, key: &[u8], event: Event, is_lazy: impl Fn(EventClass) -> bool) {

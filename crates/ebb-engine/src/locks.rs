@@ -207,6 +207,16 @@ impl<'k> Locks<'k> {
         }
     }
 
+    /// Looks into the shards of some keys, all of which are held.
+    #[inline]
+    pub(crate) fn look_at(&mut self, keys: &[Key<'_>], look: impl Fn(&Shard, &Key<'_>)) {
+        match &self.held {
+            // They are all in this one.
+            Held::One(_, shard) => keys.iter().for_each(|key| look(shard, key)),
+            _ => keys.iter().for_each(|key| look(self.shard_of(key), key)),
+        }
+    }
+
     /// The shard of a key, held, beside others to read.
     pub fn shard_to_read(&self, key: &Key<'_>) -> &Shard {
         let shard = self.keyspace.shard_of(key.hash());

@@ -82,6 +82,12 @@ impl Followers {
         self.0.load(Ordering::Relaxed) & bit(class) != 0
     }
 
+    /// Whether anything is followed.
+    #[inline]
+    fn follows_any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
     /// Whether an event is to be collected: for notifications or, if it is a change, for tracking.
     #[inline]
     fn follows(&self, class: EventClass, changed: bool) -> bool {
@@ -114,6 +120,12 @@ pub struct Effects {
 }
 
 impl Effects {
+    /// Whether anybody may follow a change.
+    #[inline]
+    pub(crate) fn has_followers(&self, server: &Server) -> bool {
+        !self.sinks.is_empty() || server.followers.follows_any()
+    }
+
     /// Notes an event, if anybody follows it.
     #[inline]
     pub fn note(&mut self, server: &Server, db: usize, key: &[u8], event: Event, changed: bool) {

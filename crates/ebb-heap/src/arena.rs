@@ -129,12 +129,14 @@ fn write_header(address: *mut u8, bytes: usize, kind: u8) {
 
 /// The kind of a block or hole. Atomic, because who walks a segment under the arena's lock reads
 /// the kinds of blocks whose owners may change them.
+#[inline]
 pub(crate) fn kind_at(address: *const u8) -> u8 {
     // SAFETY: callers pass the start of a block or hole, whose third byte is its kind.
     unsafe { AtomicU8::from_ptr(address.add(2).cast_mut()) }.load(Ordering::Relaxed)
 }
 
 /// Changes the kind of a block.
+#[inline]
 pub(crate) fn set_kind_at(address: *mut u8, kind: u8) {
     // SAFETY: callers own the block.
     unsafe { AtomicU8::from_ptr(address.add(2)) }.store(kind, Ordering::Relaxed);

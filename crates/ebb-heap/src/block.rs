@@ -5,10 +5,13 @@ use std::sync::atomic::Ordering;
 
 use crate::arena::{ArenaId, arena, header_bytes, kind_at, set_kind_at};
 use crate::space::{State, address_of, space, units_of};
-use crate::{FIRST_OWNER_KIND, OutOfMemory};
+use crate::{FIRST_OWNER_KIND, MIN_BYTES, OutOfMemory};
 
 /// Bytes of header before the body.
 pub(crate) const HEADER: usize = 3;
+
+/// Bytes of body that every block has.
+pub const HEAD_BYTES: usize = MIN_BYTES - HEADER;
 
 /// Owns a block; frees it on drop.
 pub struct Block(NonNull<u8>);
@@ -118,6 +121,21 @@ impl Block {
     pub fn set_kind(&mut self, kind: u8) {
         debug_assert!(kind >= FIRST_OWNER_KIND);
         set_kind_at(self.address(), kind);
+    }
+
+    /// The first bytes of the body. Every block has so many: nothing is asked of its size.
+    #[inline]
+    pub fn head(&self) -> &[u8; HEAD_BYTES] {
+        // SAFETY: the smallest block has these bytes behind its header, initialized as for
+        // `body`; `&self` keeps writers out.
+        unsafe { &*self.address().add(HEADER).cast() }
+    }
+
+    /// The same to change.
+    #[inline]
+    pub fn head_mut(&mut self) -> &mut [u8; HEAD_BYTES] {
+        // SAFETY: as for `head`, and `&mut self` keeps everybody else out.
+        unsafe { &mut *self.address().add(HEADER).cast() }
     }
 
     /// The block after its header: `bytes() - 3` bytes.

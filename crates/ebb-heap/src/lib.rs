@@ -38,7 +38,7 @@ pub mod watch;
 pub use arena::check::{ArenaFlaw, arena_of, segments_used};
 pub use arena::emptied::release_step;
 pub use arena::{ArenaId, ArenaStats, BlockInfo, SegmentInfo};
-pub use block::{Block, Compact, prefetch};
+pub use block::{Block, Compact, HEAD_BYTES, prefetch};
 pub use shared::Shared;
 pub use size::{LARGE_BYTES, MIN_BYTES, rounded};
 pub use space::{SEGMENT_BYTES, SpaceStats, collapse_step, large_ranges, reserve, space_stats};

@@ -1,5 +1,7 @@
 //! Exact counts of keys and bytes, and the tally that checks them.
 
+use ebb_collections::Footprint;
+
 use crate::entry::{EntryRef, Summary, Type};
 
 /// Exact counts, kept where they change.
@@ -19,25 +21,50 @@ pub struct Counts {
     pub outside: usize,
 }
 
+/// What one entry adds to the counts.
+pub(crate) struct Share {
+    kind: Type,
+    footprint: Footprint,
+    is_volatile: bool,
+    is_expiring: bool,
+}
+
+impl Share {
+    #[inline]
+    pub(crate) fn of(entry: &EntryRef<'_>) -> Share {
+        Share {
+            kind: entry.value_type(),
+            footprint: entry.footprint(),
+            is_volatile: entry.has_deadline(),
+            is_expiring: entry.is_expiring_hash(),
+        }
+    }
+}
+
 impl Counts {
+    #[inline]
     pub(crate) fn add(&mut self, entry: &EntryRef<'_>) {
-        let footprint = entry.footprint();
-        self.keys += 1;
-        self.volatile += usize::from(entry.has_deadline());
-        self.expiring_hashes += usize::from(entry.is_expiring_hash());
-        self.bytes[entry.value_type() as usize] += footprint.data;
-        self.tables += footprint.index;
-        self.outside += footprint.outside;
+        self.add_share(&Share::of(entry));
     }
 
-    pub(crate) fn subtract(&mut self, entry: &EntryRef<'_>) {
-        let footprint = entry.footprint();
+    #[inline]
+    fn add_share(&mut self, share: &Share) {
+        self.keys += 1;
+        self.volatile += usize::from(share.is_volatile);
+        self.expiring_hashes += usize::from(share.is_expiring);
+        self.bytes[share.kind as usize] += share.footprint.data;
+        self.tables += share.footprint.index;
+        self.outside += share.footprint.outside;
+    }
+
+    #[inline]
+    fn subtract_share(&mut self, share: &Share) {
         self.keys -= 1;
-        self.volatile -= usize::from(entry.has_deadline());
-        self.expiring_hashes -= usize::from(entry.is_expiring_hash());
-        self.bytes[entry.value_type() as usize] -= footprint.data;
-        self.tables -= footprint.index;
-        self.outside -= footprint.outside;
+        self.volatile -= usize::from(share.is_volatile);
+        self.expiring_hashes -= usize::from(share.is_expiring);
+        self.bytes[share.kind as usize] -= share.footprint.data;
+        self.tables -= share.footprint.index;
+        self.outside -= share.footprint.outside;
     }
 
     /// A collection was one thing and is another.
@@ -151,17 +178,24 @@ impl Ledger {
 
     #[inline]
     pub(crate) fn add(&mut self, place: impl Place, entry: &EntryRef<'_>) {
-        self.now.add(entry);
+        self.add_share(place, &Share::of(entry));
+    }
+
+    /// The same for an entry that its table has taken.
+    #[inline]
+    pub(crate) fn add_share(&mut self, place: impl Place, share: &Share) {
+        self.now.add_share(share);
         if let Some(seen) = self.tally(place) {
-            seen.add(entry);
+            seen.add_share(share);
         }
     }
 
     #[inline]
     pub(crate) fn subtract(&mut self, place: impl Place, entry: &EntryRef<'_>) {
-        self.now.subtract(entry);
+        let share = Share::of(entry);
+        self.now.subtract_share(&share);
         if let Some(seen) = self.tally(place) {
-            seen.subtract(entry);
+            seen.subtract_share(&share);
         }
     }
 

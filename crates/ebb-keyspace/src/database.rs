@@ -269,10 +269,10 @@ impl Db {
         }
     }
 
-    /// The entry that was found, its access clock set to now.
+    /// Sets the access clock of the entry that was found to now.
     #[inline]
-    pub fn touch(&mut self, found: Found) -> EntryRef<'_> {
-        self.part_mut(found.part).touch(found.place)
+    pub fn touch(&mut self, found: Found) {
+        self.part_mut(found.part).touch(found.place);
     }
 
     /// The key's entry, to set its clock.
@@ -345,6 +345,7 @@ impl Db {
     }
 
     /// Opens the collection that was found, to change it.
+    #[inline]
     pub fn edit_collection(&mut self, key: &Key<'_>, found: Found) -> Editor<'_> {
         self.part_mut(found.part).edit_collection(key, found.place)
     }

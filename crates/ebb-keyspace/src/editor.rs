@@ -6,7 +6,7 @@ use ebb_collections::{Arenas, Buffer, Collection, Form, Slot};
 use ebb_heap::OutOfMemory;
 use ebb_table::Found;
 
-use crate::entry::Summary;
+use crate::entry::{GrownPlace, Summary};
 use crate::part::Part;
 
 /// A key's collection while it is changed. When the editor goes, the database's counts are
@@ -15,27 +15,31 @@ pub struct Editor<'a> {
     part: &'a mut Part,
     hash: u64,
     found: Found,
+    /// Where its grown form is, if it is that.
+    grown: Option<GrownPlace>,
     /// What it was at the beginning.
     before: Summary,
     closed: bool,
 }
 
 impl<'a> Editor<'a> {
+    #[inline]
     pub(crate) fn open(part: &'a mut Part, found: Found, hash: u64) -> Editor<'a> {
-        let before = part.entries.get(found).summary();
-        Editor { part, hash, found, before, closed: false }
+        let entry = part.entries.get(found);
+        let grown = entry.grown_place();
+        let before = entry.summary(grown);
+        Editor { part, hash, found, grown, before, closed: false }
     }
 
     /// Ends the change; answers whether the key is gone because its collection is empty.
+    #[inline]
     pub fn finish(mut self) -> bool {
         self.close()
     }
 
     fn close(&mut self) -> bool {
-        if std::mem::replace(&mut self.closed, true) {
-            return false;
-        }
-        let after = self.part.entries.get(self.found).summary();
+        self.closed = true;
+        let after = self.part.entries.get(self.found).summary(self.grown);
         self.part.counts.replace(self.found, &self.before, &after);
         if after.is_empty {
             let entry = self.part.entries.remove(self.found);
@@ -49,14 +53,18 @@ impl<'a> Editor<'a> {
 
     fn replace(&mut self, entry: crate::Entry) {
         let name = entry.name();
+        self.grown = entry.as_ref().grown_place();
         drop(self.part.entries.replace(self.found, entry));
         self.found.entry = name;
     }
 }
 
 impl Drop for Editor<'_> {
+    #[inline]
     fn drop(&mut self) {
-        self.close();
+        if !self.closed {
+            self.close();
+        }
     }
 }
 
@@ -88,12 +96,14 @@ impl Slot for Editor<'_> {
         }
     }
 
+    #[inline]
     fn grown(&self) -> Option<&Collection> {
-        self.part.entries.get(self.found).grown()
+        self.grown.map(|place| self.part.entries.get(self.found).grown_at(place))
     }
 
+    #[inline]
     fn grown_mut(&mut self) -> Option<&mut Collection> {
-        self.part.entries.get_mut(self.found).grown_mut()
+        self.grown.map(|place| self.part.entries.get_mut(self.found).grown_at(place))
     }
 
     fn grow(&mut self, collection: Collection) -> Result<(), OutOfMemory> {

@@ -3,7 +3,7 @@
 use ebb_heap::{ArenaId, Block, Compact, OutOfMemory};
 use rand::Rng;
 
-use ebb_table::{Drain, Found, Table};
+use ebb_table::{Drain, Found, Table, same};
 
 use crate::entry::relocate::{Work, free_husk};
 use crate::entry::{Entry, EntryMut, EntryRef};
@@ -211,21 +211,4 @@ impl Drop for EntryDrain {
     fn drop(&mut self) {
         while self.step() {}
     }
-}
-
-/// Whether two keys are equal. Most are short: no call is made for them.
-#[inline]
-fn same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len()
-        && match one.len() {
-            8..=16 => {
-                one.first_chunk::<8>() == other.first_chunk()
-                    && one.last_chunk::<8>() == other.last_chunk()
-            }
-            17..=32 => {
-                one.first_chunk::<16>() == other.first_chunk()
-                    && one.last_chunk::<16>() == other.last_chunk()
-            }
-            _ => one == other,
-        }
 }

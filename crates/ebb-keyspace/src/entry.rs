@@ -20,8 +20,8 @@ mod owned;
 pub(crate) mod relocate;
 mod string;
 
-pub(crate) use collection::Summary;
 pub use collection::ValueRef;
+pub(crate) use collection::{GrownPlace, Summary};
 use string::parse_int;
 pub use string::{StringRef, StringValue};
 
@@ -314,20 +314,29 @@ impl<'a> EntryRef<'a> {
     /// The key's bounds in the body.
     #[inline]
     fn key_range(&self) -> std::ops::Range<usize> {
-        let body = self.0.body();
-        let mut at = HEADER + if self.has_deadline() { 8 } else { 0 };
-        let mut len = usize::from(body[KEY_LEN]);
-        if len == LONG_KEY {
-            len = u32::from_le_bytes(array(&body[at..])) as usize;
-            at += 4;
-        }
-        at..at + len
+        let at = HEADER + if self.has_deadline() { 8 } else { 0 };
+        let len = usize::from(self.0.head()[KEY_LEN]);
+        if len == LONG_KEY { self.long_key_range(at) } else { at..at + len }
+    }
+
+    #[cold]
+    fn long_key_range(&self, at: usize) -> std::ops::Range<usize> {
+        let len = u32::from_le_bytes(array(&self.0.body()[at..])) as usize;
+        at + 4..at + 4 + len
     }
 
     /// The key.
     #[inline]
     pub fn key(&self) -> &'a [u8] {
-        &self.0.body()[self.key_range()]
+        let range = self.key_range();
+        debug_assert!(range.end <= self.0.body().len());
+        // SAFETY: the key lies where the front of the entry says, in its block, which the table
+        // owns and is borrowed for `'a`. That is not checked here once more, as a key is looked
+        // at with every search.
+        unsafe {
+            let start = self.0.as_ptr().add(HEAP_HEADER + range.start);
+            std::slice::from_raw_parts(start, range.len())
+        }
     }
 
     /// Whether the entry has a deadline.
@@ -339,15 +348,15 @@ impl<'a> EntryRef<'a> {
     /// When the entry expires, in milliseconds since 1970.
     #[inline]
     pub fn deadline(&self) -> Option<i64> {
-        let read = || i64::from_le_bytes(array(&self.0.body()[HEADER..]));
+        let read = || i64::from_le_bytes(array(&self.0.head()[HEADER..]));
         self.has_deadline().then(read)
     }
 
     /// The access clock.
     #[inline]
     pub fn clock(&self) -> u32 {
-        let body = self.0.body();
-        u32::from_le_bytes([body[1], body[2], body[3], 0])
+        let head = self.0.head();
+        u32::from_le_bytes([head[1], head[2], head[3], 0])
     }
 
     /// The name that OBJECT ENCODING answers.
@@ -448,7 +457,7 @@ impl<'a> EntryMut<'a> {
     #[inline]
     pub fn set_clock(&mut self, clock: u32) {
         if self.as_ref().clock() != clock {
-            self.0.body_mut()[CLOCK].copy_from_slice(&clock.to_le_bytes()[..3]);
+            self.0.head_mut()[CLOCK].copy_from_slice(&clock.to_le_bytes()[..3]);
         }
     }
 

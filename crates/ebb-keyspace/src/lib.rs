@@ -37,6 +37,8 @@ use ebb_collections::Arenas;
 use ebb_heap::ArenaId;
 use parking_lot::{Mutex, MutexGuard};
 
+pub use ebb_table::same;
+
 pub use counts::Counts;
 pub use database::{Db, Found, Settled};
 pub use ebb_heap::{OutOfMemory, Shared};
@@ -88,6 +90,7 @@ pub struct Key<'a> {
 
 impl<'a> Key<'a> {
     /// A key whose hash is known.
+    #[inline]
     pub fn with_hash(bytes: &'a [u8], hash: u64) -> Key<'a> {
         Key { bytes, hash }
     }

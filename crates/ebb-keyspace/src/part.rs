@@ -16,7 +16,7 @@ use crate::entry::{Entry, EntryMut, EntryRef, StringValue, grown};
 use crate::eviction::{AccessClock, Dice, Own, S3Fifo};
 use ebb_table::{BUCKET_BYTES, Found, SLOTS};
 
-use crate::counts::{Counts, Ledger};
+use crate::counts::{Counts, Ledger, Share};
 use crate::entries::Entries;
 use crate::routes::{Totals, Uses};
 use crate::trash::Trash;
@@ -175,11 +175,10 @@ impl Part {
     pub(crate) fn adopt(&mut self, key: &Key<'_>, mut entry: Entry) -> Result<(), Entry> {
         entry.set_partition(self.id);
         let (deadline, next) = (entry.as_ref().deadline(), entry.as_ref().next_field_deadline());
-        let mut counts = *self.counts;
-        counts.add(&entry.as_ref());
+        let share = Share::of(&entry.as_ref());
         crate::audit::arrived(&entry.as_ref());
         self.entries.insert_or_return(key.hash(), entry)?;
-        self.counts.set(key.hash(), counts);
+        self.counts.add_share(key.hash(), &share);
         self.file(key.hash(), None, deadline);
         self.file(key.hash(), None, next);
         Ok(())
@@ -271,11 +270,10 @@ impl Part {
         let clock = self.fresh_clock(hash, entry.as_ref().clock());
         entry.set_clock(clock);
         entry.set_partition(self.id);
-        let mut counts = *self.counts;
-        counts.add(&entry.as_ref());
+        let share = Share::of(&entry.as_ref());
         self.entries.insert(hash, entry)?;
         self.created = hash;
-        self.counts.set(hash, counts);
+        self.counts.add_share(hash, &share);
         self.file(hash, None, deadline);
         Ok(())
     }
@@ -367,11 +365,13 @@ impl Part {
     }
 
     /// Where the blocks of collections are allocated.
+    #[inline]
     pub fn arenas(&self) -> Arenas {
         Arenas { data: self.data, index: self.index }
     }
 
     /// Opens the collection that was found, to change it.
+    #[inline]
     pub fn edit_collection(&mut self, key: &Key<'_>, found: Found) -> Editor<'_> {
         Editor::open(self, found, key.hash())
     }

@@ -263,18 +263,21 @@ impl<'a> ReplyWriter<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn header(&mut self, marker: u8, len: usize) {
         let digit = |value: usize| b'0' + value as u8;
         match len {
             0..10 => self.raw(&[marker, digit(len), b'\r', b'\n']),
             10..100 => self.raw(&[marker, digit(len / 10), digit(len % 10), b'\r', b'\n']),
-            _ => {
-                self.out.push(marker);
-                write_u64(self.out, len as u64);
-                self.end_line();
-            }
+            _ => self.long_header(marker, len),
         }
+    }
+
+    #[inline(never)]
+    fn long_header(&mut self, marker: u8, len: usize) {
+        self.out.push(marker);
+        write_u64(self.out, len as u64);
+        self.end_line();
     }
 
     fn line(&mut self, marker: u8, text: &[u8]) {

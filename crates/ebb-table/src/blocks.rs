@@ -5,7 +5,7 @@ use ebb_heap::{ArenaId, Block, Compact, OutOfMemory};
 use rand::Rng;
 
 use crate::handle::{BlockMut, BlockRef};
-use crate::{BUCKET_BYTES, Drain, Found, SLOTS, Table};
+use crate::{BUCKET_BYTES, Drain, Found, SLOTS, Table, same};
 
 /// A hash table that owns blocks. Their keys are hashed with the process's secret seed.
 pub struct Blocks {
@@ -46,6 +46,7 @@ impl Blocks {
     }
 
     /// Number of blocks.
+    #[inline]
     pub fn len(&self) -> usize {
         self.table.len()
     }
@@ -56,11 +57,13 @@ impl Blocks {
     }
 
     /// Bytes of heap in blocks.
+    #[inline]
     pub fn block_bytes(&self) -> usize {
         self.bytes
     }
 
     /// Bytes of the table itself: its segments, from the arena of tables, and its directory.
+    #[inline]
     pub fn index_bytes(&self) -> (usize, usize) {
         (self.table.shape().1 / SLOTS * BUCKET_BYTES, self.table.directory_bytes())
     }
@@ -74,7 +77,7 @@ impl Blocks {
     /// The same for a key whose [`hash`] is known.
     #[inline]
     pub fn find_hashed(&self, hash: u64, key: &[u8]) -> Option<Found> {
-        self.table.find(hash, |block| (self.key_of)(&view(block)) == key)
+        self.table.find(hash, |block| same((self.key_of)(&view(block)), key))
     }
 
     /// Finds a block with this [`hash`] for which `eq` holds.
@@ -100,9 +103,13 @@ impl Blocks {
     /// Adds a block whose key is not there, and answers its name, which is good until the
     /// block is replaced, removed or moved.
     pub fn insert(&mut self, block: Block) -> Result<Compact, OutOfMemory> {
-        let hash_of = hash_of(self.key_of);
+        self.insert_hashed(hash((self.key_of)(&block)), block)
+    }
+
+    /// The same for a key whose [`hash`] is known.
+    pub fn insert_hashed(&mut self, hash: u64, block: Block) -> Result<Compact, OutOfMemory> {
         let (name, bytes) = (block.compact(), block.bytes());
-        self.table.insert(hash_of(name), name, hash_of)?;
+        self.table.insert(hash, name, hash_of(self.key_of))?;
         self.bytes += bytes;
         std::mem::forget(block);
         Ok(name)
@@ -198,6 +205,7 @@ pub struct BlockDrain(Drain);
 
 impl BlockDrain {
     /// Blocks left.
+    #[inline]
     pub fn len(&self) -> usize {
         self.0.len()
     }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 
-use ebb_heap::{Block, Compact, Shared};
+use ebb_heap::{Block, Compact, HEAD_BYTES, Shared};
 
 /// A block that a table owns, borrowed to read.
 pub struct BlockRef<'a> {
@@ -26,6 +26,14 @@ impl<'a> BlockRef<'a> {
         // SAFETY: as the caller promises; never dropped.
         let block = ManuallyDrop::new(unsafe { Block::from_compact(compact) });
         BlockRef { block, owner: PhantomData }
+    }
+
+    /// The first bytes of the body, which every block has.
+    #[inline]
+    pub fn head(&self) -> &'a [u8; HEAD_BYTES] {
+        let head: *const _ = self.block.head();
+        // SAFETY: the block outlives `'a`, not just `self`.
+        unsafe { &*head }
     }
 
     /// The block's body for as long as the table is borrowed.

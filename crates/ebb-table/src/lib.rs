@@ -21,11 +21,13 @@ mod bucket;
 pub mod handle;
 mod inspect;
 mod point;
+mod same;
 mod segment;
 
 pub use blocks::{BlockDrain, Blocks, hash};
 pub use bucket::{BUCKET_BYTES, SLOTS};
 pub use inspect::position_of;
+pub use same::same;
 
 use ebb_heap::{ArenaId, Block, Compact, OutOfMemory};
 use rand::Rng;
@@ -82,6 +84,7 @@ impl Table {
     }
 
     /// Entries.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
@@ -92,11 +95,13 @@ impl Table {
     }
 
     /// Segments, and slots that they have altogether.
+    #[inline]
     pub fn shape(&self) -> (usize, usize) {
         (self.segments, self.buckets * SLOTS)
     }
 
     /// Bytes of the directory (the segments are counted by their arena).
+    #[inline]
     pub fn directory_bytes(&self) -> usize {
         self.directory.capacity() * size_of::<Segment>()
     }
@@ -510,6 +515,7 @@ pub struct Drain {
 
 impl Drain {
     /// Entries left.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len
     }

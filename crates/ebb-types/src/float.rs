@@ -11,6 +11,9 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
     /// Doubles, with 53 bits.
     const DOUBLE: Format = Format { bits: 53, exponent_min: -1074, exponent_max: 971 };
 
+    if let Some(value) = parse_plain(text) {
+        return Some(value);
+    }
     match Numeral::parse(text)? {
         Numeral::Infinity { negative } => {
             Some(if negative { f64::NEG_INFINITY } else { f64::INFINITY })
@@ -36,6 +39,29 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
             Some(if negative { -value } else { value })
         }
     }
+}
+
+/// An integer of so few digits that it is a double as it is: most scores are.
+#[inline]
+fn parse_plain(text: &[u8]) -> Option<f64> {
+    const DIGITS_MAX: usize = 15;
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if !(1..=DIGITS_MAX).contains(&digits.len()) {
+        return None;
+    }
+    let mut value = 0_u64;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
+    }
+    let value = value as f64;
+    Some(if negative { -value } else { value })
 }
 
 /// Appends a double as replies and stored scores spell it in Redis 7.2.
@@ -207,6 +233,21 @@ mod tests {
         ];
         for (value, expected) in cases {
             assert_eq!(text(value), expected);
+        }
+    }
+
+    #[test]
+    fn plain_integers_are_read_as_by_the_standard_library() {
+        for text in ["0", "-0", "-7", "000123", "999999999999999", "-999999999999999"]
+            .into_iter()
+            .chain(["9007199254740993", "-9999999999999999", "123456789012345678901234567890"])
+        {
+            let expected: f64 = text.parse().expect("a number");
+            let read = parse_f64(text.as_bytes()).expect("a number");
+            assert_eq!(read.to_bits(), expected.to_bits(), "{text}");
+        }
+        for text in ["", "-", "--1", "1 ", "1a", "/", ":"] {
+            assert_eq!(parse_f64(text.as_bytes()), None, "{text}");
         }
     }
 

@@ -1,6 +1,5 @@
 //! ZADD, ZINCRBY: members and their scores.
 
-use ebb_collections::{Slot, SortedSetMut};
 use ebb_engine::{
     Argument, ArgumentKind, CommandError, CommandResult, CommandSpec, Context, Event, Flags, Group,
     KeyFlags, KeySpec,
@@ -117,37 +116,38 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn put(
+    /// The score that a member is to have, which has `old` or is not there; nothing if it stays
+    /// as it is.
+    fn decide(
         &mut self,
-        set: &mut SortedSetMut<impl Slot>,
         options: &Options,
-        member: &[u8],
+        old: Option<f64>,
         score: f64,
-    ) -> Result<(), CommandError> {
-        let Some(old) = set.as_ref().score(member) else {
-            if !options.if_there {
-                set.set(member, score)?;
-                self.added += 1;
-                self.score = Some(score);
+    ) -> Result<Option<f64>, CommandError> {
+        let Some(old) = old else {
+            if options.if_there {
+                return Ok(None);
             }
-            return Ok(());
+            self.added += 1;
+            self.score = Some(score);
+            return Ok(Some(score));
         };
         let score = if options.increment { old + score } else { score };
         if options.if_new {
-            return Ok(());
+            return Ok(None);
         }
         if score.is_nan() {
             return Err(CommandError::new("ERR resulting score is not a number (NaN)"));
         }
         if options.if_less && score >= old || options.if_greater && score <= old {
-            return Ok(());
+            return Ok(None);
         }
         self.score = Some(score);
-        if score != old {
-            set.set(member, score)?;
-            self.changed += 1;
+        if score == old {
+            return Ok(None);
         }
-        Ok(())
+        self.changed += 1;
+        Ok(Some(score))
     }
 }
 
@@ -163,6 +163,10 @@ fn zadd(ctx: &mut Context<'_>) -> CommandResult {
         return Err(CommandError::Syntax);
     }
     options.check(pairs.len() / 2)?;
+    if let [score, member] = pairs {
+        let score = parse_f64(score).ok_or(CommandError::NotFloat)?;
+        return add(ctx, &options, &[(score, member)]);
+    }
     let mut scored = Vec::with_capacity(pairs.len() / 2);
     for pair in pairs.chunks_exact(2) {
         scored.push((parse_f64(pair[0]).ok_or(CommandError::NotFloat)?, pair[1]));
@@ -189,7 +193,7 @@ fn put_all(
     };
     if let Some(mut set) = set {
         for (score, member) in members {
-            outcome.put(&mut set, options, member, *score)?;
+            set.update(member, |old| outcome.decide(options, old, *score))?;
         }
         set.into_slot().finish();
     }

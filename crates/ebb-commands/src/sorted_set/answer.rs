@@ -9,6 +9,7 @@ pub(super) fn begin(reply: &mut Reply, members: usize, scores: bool) {
 }
 
 /// A member; in RESP3 it and its score are a pair.
+#[inline]
 pub(super) fn member(reply: &mut Reply, member: &[u8], score: f64, scores: bool) {
     if scores && reply.is_resp3() {
         reply.array(2);

@@ -6,6 +6,7 @@
 //! ```
 
 use std::ops::Range;
+use std::ptr::NonNull;
 
 use ebb_collections::stream::Stream;
 use ebb_collections::{Collection, Footprint, Form, HashRef, ListRef, SetRef, SortedSetRef};
@@ -50,7 +51,7 @@ fn packed_kind(form: Form) -> u8 {
     PACKED + FORMS.iter().position(|&other| other == form).unwrap_or(0) as u8
 }
 
-fn type_of_form(form: Form) -> Type {
+const fn type_of_form(form: Form) -> Type {
     match form {
         Form::List => Type::List,
         Form::Hash | Form::ExpiringHash => Type::Hash,
@@ -69,13 +70,32 @@ fn type_of_grown(collection: &Collection) -> Type {
     }
 }
 
-/// The type of a kind that is not a string's.
-fn type_of_kind(kind: u8) -> Option<Type> {
-    if let Some(&form) = kind.checked_sub(PACKED).and_then(|at| FORMS.get(usize::from(at))) {
-        return Some(type_of_form(form));
+/// The types of kinds from [`PACKED`] on.
+const TYPES: [Type; (GROWN - PACKED) as usize + Type::ALL.len()] = {
+    let mut types = [Type::String; (GROWN - PACKED) as usize + Type::ALL.len()];
+    let mut at = 0;
+    while at < FORMS.len() {
+        types[at] = type_of_form(FORMS[at]);
+        at += 1;
     }
-    kind.checked_sub(GROWN).and_then(|at| Type::ALL.get(usize::from(at)).copied())
+    at = 0;
+    while at < Type::ALL.len() {
+        types[(GROWN - PACKED) as usize + at] = Type::ALL[at];
+        at += 1;
+    }
+    types
+};
+
+/// The type of a kind that is not a string's.
+#[inline]
+fn type_of_kind(kind: u8) -> Option<Type> {
+    TYPES.get(usize::from(kind.wrapping_sub(PACKED))).copied()
 }
+
+/// Where the grown collection of an entry is: looked up once, good until the entry gets another
+/// value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct GrownPlace(NonNull<Collection>);
 
 /// Bytes of a grown collection, with those of its entry's block.
 fn grown_footprint(grown: &Collection, own: usize) -> Footprint {
@@ -85,6 +105,24 @@ fn grown_footprint(grown: &Collection, own: usize) -> Footprint {
 
 fn flag_of(front: &Front<'_>) -> u8 {
     if front.deadline.is_some() { HAS_DEADLINE } else { 0 }
+}
+
+impl Summary {
+    /// Of a grown collection whose entry takes `own` bytes.
+    fn of_grown(grown: &Collection, own: usize) -> Summary {
+        let next_field = match grown {
+            Collection::Hash(hash) => HashRef::Grown(hash).next_deadline(),
+            _ => None,
+        };
+        Summary {
+            kind: type_of_grown(grown),
+            footprint: grown_footprint(grown, own),
+            // A stream stays without entries: it remembers the last id.
+            is_empty: !matches!(grown, Collection::Stream(_)) && grown.is_empty(),
+            is_expiring: next_field.is_some(),
+            next_field,
+        }
+    }
 }
 
 impl<'a> EntryRef<'a> {
@@ -104,6 +142,20 @@ impl<'a> EntryRef<'a> {
         let is_grown = self.kind() >= GROWN;
         let read = || u64::from_le_bytes(array(&self.0.body()[self.key_range().end..]));
         is_grown.then(|| std::ptr::with_exposed_provenance_mut(read() as usize))
+    }
+
+    /// Where the grown collection is, if the value is that.
+    #[inline]
+    pub(crate) fn grown_place(&self) -> Option<GrownPlace> {
+        self.pointer().and_then(NonNull::new).map(GrownPlace)
+    }
+
+    /// The grown collection at the place that this entry has told; it has got no other value since.
+    #[inline]
+    pub(crate) fn grown_at(&self, place: GrownPlace) -> &'a Collection {
+        debug_assert_eq!(self.grown_place(), Some(place));
+        // SAFETY: as for `grown`.
+        unsafe { place.0.as_ref() }
     }
 
     #[inline]
@@ -182,35 +234,27 @@ impl<'a> EntryRef<'a> {
         }
     }
 
-    /// What the database counts of it.
-    pub(crate) fn summary(&self) -> Summary {
-        let mut footprint = Footprint { data: self.0.bytes(), ..Footprint::default() };
-        let (mut is_expiring, mut next_field) = (false, None);
-        let (kind, is_empty) = match self.value() {
-            ValueRef::String(_) => (Type::String, false),
-            ValueRef::Packed(form, bytes) => {
-                if form == Form::ExpiringHash {
-                    is_expiring = true;
-                    next_field = HashRef::Packed(bytes, true).next_deadline();
-                }
-                let is_empty = match form {
-                    Form::IntSet => bytes.len() <= 1,
-                    _ => ebb_collections::packed::count(bytes) == 0,
-                };
-                (type_of_form(form), is_empty)
+    /// What the database counts of it. `grown` is its [`EntryRef::grown_place`].
+    #[inline]
+    pub(crate) fn summary(&self, grown: Option<GrownPlace>) -> Summary {
+        match grown {
+            Some(place) => Summary::of_grown(self.grown_at(place), self.0.bytes()),
+            None => self.packed_summary(),
+        }
+    }
+
+    fn packed_summary(&self) -> Summary {
+        let footprint = Footprint { data: self.0.bytes(), ..Footprint::default() };
+        let is_expiring = self.form() == Some(Form::ExpiringHash);
+        let (is_empty, next_field) = match self.value() {
+            ValueRef::Packed(Form::IntSet, bytes) => (bytes.len() <= 1, None),
+            ValueRef::Packed(_, bytes) => {
+                let is_empty = ebb_collections::packed::count(bytes) == 0;
+                (is_empty, HashRef::Packed(bytes, is_expiring).next_deadline())
             }
-            ValueRef::Grown(grown) => {
-                footprint = grown_footprint(grown, footprint.data);
-                if let Collection::Hash(hash) = grown {
-                    next_field = HashRef::Grown(hash).next_deadline();
-                    is_expiring = next_field.is_some();
-                }
-                // A stream stays without entries: it remembers the last id.
-                let is_empty = !matches!(grown, Collection::Stream(_)) && grown.is_empty();
-                (type_of_grown(grown), is_empty)
-            }
+            _ => (false, None),
         };
-        Summary { kind, footprint, is_empty, is_expiring, next_field }
+        Summary { kind: self.value_type(), footprint, is_empty, is_expiring, next_field }
     }
 
     /// Bytes that the entry takes: its block, and its value's blocks and tables.
@@ -396,10 +440,13 @@ impl Entry {
 }
 
 impl<'a> EntryMut<'a> {
-    /// The grown collection, to change.
-    pub(crate) fn grown_mut(self) -> Option<&'a mut Collection> {
+    /// The grown collection, to change, at the place that this entry has told; it has got no other
+    /// value since.
+    #[inline]
+    pub(crate) fn grown_at(self, place: GrownPlace) -> &'a mut Collection {
+        debug_assert_eq!(self.as_ref().grown_place(), Some(place));
         // SAFETY: the entry owns the box and is borrowed mutably for `'a`.
-        self.as_ref().pointer().map(|pointer| unsafe { &mut *pointer })
+        unsafe { &mut *place.0.as_ptr() }
     }
 
     /// The packed bytes, to change.

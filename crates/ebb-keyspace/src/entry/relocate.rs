@@ -137,7 +137,8 @@ impl EntryMut<'_> {
     ) -> Result<u128, OutOfMemory> {
         // SAFETY: as in `relocate_grown`.
         let entry = unsafe { EntryMut::new(self.0.compact()) };
-        let Some(grown) = entry.grown_mut() else { return Ok(0) };
+        let Some(place) = entry.as_ref().grown_place() else { return Ok(0) };
+        let grown = entry.grown_at(place);
         let (blocks, bytes) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
         let should = work.should;
         let next = grown.relocate(position, |block| {

@@ -14,14 +14,24 @@ impl Part {
 
     /// The entry that was found, its access clock set to now.
     #[inline]
-    pub fn touch(&mut self, found: Found) -> EntryRef<'_> {
+    pub fn touch(&mut self, found: Found) {
         let old = self.entries.get(found).clock();
         let clock = match self.clock {
+            AccessClock::Lru { seconds } => seconds,
+            _ => self.used(old),
+        };
+        if clock != old {
+            self.entries.get_mut(found).set_clock(clock);
+        }
+    }
+
+    /// What the clock of an entry says after one more use, if that is not just the time.
+    #[inline(never)]
+    fn used(&mut self, old: u32) -> u32 {
+        match self.clock {
             AccessClock::S3Fifo => self.fifo().touched(old),
             clock => clock.touched(old, || self.dice.roll()),
-        };
-        self.entries.get_mut(found).set_clock(clock);
-        self.entries.get(found)
+        }
     }
 
     /// The clock of an entry that is added; `old` is what it says now, 0 if it was just made.
