@@ -483,7 +483,7 @@ impl ArenaId {
         }
     }
 
-    /// Its segments of small blocks.
+    /// Its segments of small blocks, but for those that are about to leave.
     pub fn segments(self) -> Vec<SegmentInfo> {
         let space = space();
         let inner = arena(self.0).inner.lock();
@@ -497,7 +497,7 @@ impl ArenaId {
                 evacuating: row.state() == State::Evacuating,
             }
         };
-        inner.segments.iter().map(info).collect()
+        inner.segments.iter().filter(|segment| !inner.clean.contains(segment)).map(info).collect()
     }
 
     /// Calls `visit` for every block, segment by segment, and returns the bytes in blocks

@@ -20,6 +20,7 @@ fn defragment(keyspace: &Keyspace, budget: usize, elements_max: usize) -> Outcom
             while pass.step(&mut keyspace.lock(shard)).unwrap() == Step::More {}
         }
         let outcome = pass.end();
+        while ebb_heap::release_step() {}
         sum.chosen += outcome.chosen;
         sum.released += outcome.released;
         sum.moved.add(outcome.moved);
@@ -123,6 +124,7 @@ fn large_collections_move_in_steps() {
             break;
         }
     }
+    while ebb_heap::release_step() {}
     let after = Fragmentation::of(all_arenas(&keyspace));
     assert!(after.percent() < 5.0, "{after:?}");
     assert!(steps > 20, "{steps}");
