@@ -35,29 +35,6 @@ fn round_trip_at_every_length() {
 }
 
 #[test]
-fn a_large_value_is_written_over_the_one_before_it_unless_someone_reads_that() {
-    let arena = ArenaId::new();
-    let large = |fill: u8| vec![fill; 10_240];
-    let mut entry = Entry::build(arena, b"k", Some(7), StringValue::Bytes(&large(1))).unwrap();
-    let before = arena.live_bytes();
-    let rewrite = |entry: &mut Entry, fill| {
-        // SAFETY: the entry is borrowed mutably, and keeps its block where nothing moves.
-        let mut view = unsafe { EntryMut::new(entry.0.compact()) };
-        let done = view.rewrite(StringValue::Bytes(&large(fill))).unwrap();
-        assert!(matches!(done, Rewritten::InPlace));
-        let view = entry.as_ref();
-        assert_eq!((view.string().to_vec(), view.deadline()), (large(fill), Some(7)));
-    };
-    rewrite(&mut entry, 2);
-    let StringRef::Shared(value) = entry.as_ref().string() else { panic!("it is large") };
-    let reader = value.to_shared();
-    rewrite(&mut entry, 3);
-    assert_eq!(&reader[..], large(2));
-    drop(reader);
-    assert_eq!(arena.live_bytes(), before);
-}
-
-#[test]
 fn costs_what_the_design_allows() {
     let arena = ArenaId::new();
     let bytes = |key: usize, value: &[u8]| {
