@@ -1,6 +1,7 @@
 //! The grown form of any collection.
 
 use ebb_heap::{Block, OutOfMemory};
+use ebb_table::Blocks;
 
 use crate::grown_hash::GrownHash;
 use crate::grown_list::GrownList;
@@ -50,6 +51,33 @@ impl Collection {
     #[inline]
     pub fn len(&self) -> usize {
         each!(self, grown => grown.len())
+    }
+
+    /// Where its elements are found by name, if they are.
+    #[inline]
+    fn elements(&self) -> Option<&Blocks> {
+        match self {
+            Collection::Hash(hash) => Some(hash.elements()),
+            Collection::Set(set) => Some(set.elements()),
+            Collection::SortedSet(set) => Some(set.elements()),
+            Collection::List(_) | Collection::Stream(_) => None,
+        }
+    }
+
+    /// Asks for the bucket of the element with this [`element_hash`] ahead of use.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: u64) {
+        if let Some(elements) = self.elements() {
+            elements.prefetch(hash);
+        }
+    }
+
+    /// Asks for the element itself, once its bucket has arrived.
+    #[inline]
+    pub fn prefetch_element(&self, hash: u64) {
+        if let Some(elements) = self.elements() {
+            elements.prefetch_block(hash);
+        }
     }
 
     /// Whether there are none.

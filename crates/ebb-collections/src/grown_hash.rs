@@ -40,6 +40,12 @@ impl GrownHash {
         }
     }
 
+    /// Its elements by name.
+    #[inline]
+    pub(crate) fn elements(&self) -> &Blocks {
+        &self.fields
+    }
+
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.fields.len()

@@ -20,6 +20,12 @@ impl GrownSet {
         GrownSet { arenas, members: Blocks::new(arenas.index, member_of), drain: None }
     }
 
+    /// Its elements by name.
+    #[inline]
+    pub(crate) fn elements(&self) -> &Blocks {
+        &self.members
+    }
+
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.members.len()

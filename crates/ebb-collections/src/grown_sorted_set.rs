@@ -50,6 +50,12 @@ impl GrownSortedSet {
         }
     }
 
+    /// Its elements by name.
+    #[inline]
+    pub(crate) fn elements(&self) -> &Blocks {
+        &self.members
+    }
+
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.members.len()

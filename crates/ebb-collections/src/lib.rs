@@ -30,6 +30,7 @@ mod sorted_set;
 pub mod stream;
 
 pub use collection::{Collection, Footprint};
+pub use ebb_table::hash as element_hash;
 pub use hash::{Field, FieldDeadline, HashMut, HashRef};
 pub use list::{End, Fill, ListMut, ListRef, set_lone_bytes};
 pub use set::{Member, SetMut, SetRef};

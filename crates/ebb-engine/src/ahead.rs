@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use ebb_collections::Collection;
 use ebb_keyspace::{Db, same};
 
 use crate::dispatch::{Batch, Executor, Turn};
@@ -12,6 +13,11 @@ use crate::table::{Command, Resolved};
 /// processor has some 16 misses in flight; spread over a pipeline they cost next to nothing.
 const BUCKETS_AHEAD: usize = 16;
 const ENTRIES_AHEAD: usize = 8;
+/// The same within the large collection that it names: the bucket of an element, and the element.
+const ELEMENT_BUCKETS_AHEAD: usize = 4;
+const ELEMENTS_AHEAD: usize = 2;
+/// Elements are asked for so many at a time: less lies between their stages.
+const ELEMENTS_TOGETHER: usize = 4;
 /// They are asked for so many at a time.
 const TOGETHER: usize = 8;
 /// A power of two above the sum of [`BUCKETS_AHEAD`] and [`TOGETHER`].
@@ -23,11 +29,16 @@ pub(crate) struct Prepared {
     pub(crate) resolved: Resolved,
     /// Position and hash of its key, if it has just one.
     pub(crate) hashed: Option<(usize, u64)>,
+    /// Hash of the element that it names.
+    pub(crate) element: Option<u64>,
     /// Where that key is.
     pub(crate) shard: usize,
     /// The database that its client has selected, if it is still so when the request runs.
     pub(crate) db: usize,
 }
+
+const NOTHING: Prepared =
+    Prepared { resolved: Resolved::Unknown, hashed: None, element: None, shard: 0, db: 0 };
 
 /// The requests that come next: what is found out about them ahead of their run.
 pub(crate) struct Ahead<'a> {
@@ -43,6 +54,11 @@ pub(crate) struct Ahead<'a> {
     /// How many requests are prepared, how many entries asked for.
     prepared: usize,
     fetched: usize,
+    /// Whether a command names elements, and for how many requests their buckets and they have
+    /// been asked for.
+    has_elements: bool,
+    sought: usize,
+    met: usize,
     /// The next request to prepare: its turn, and its number there.
     turn: usize,
     index: usize,
@@ -55,11 +71,14 @@ impl<'a> Ahead<'a> {
         Ahead {
             name: &[],
             command: Resolved::Unknown,
-            ring: [Prepared { resolved: Resolved::Unknown, hashed: None, shard: 0, db: 0 }; RING],
+            ring: [NOTHING; RING],
             one_shard,
             fetch: total > 1,
             prepared: 0,
             fetched: 0,
+            has_elements: false,
+            sought: 0,
+            met: 0,
             turn: 0,
             index: 0,
             total,
@@ -83,6 +102,24 @@ impl<'a> Ahead<'a> {
             let end = self.prepared.min(self.fetched + TOGETHER);
             self.look_for(locks, self.fetched..end, Db::prefetch_entry);
             self.fetched = end;
+        }
+        if self.has_elements && self.fetch {
+            self.prepare_elements(locks, number);
+        }
+    }
+
+    /// Asks for the elements that the next requests name.
+    #[inline(never)]
+    fn prepare_elements(&mut self, locks: &mut Locks<'_>, number: usize) {
+        if self.sought < self.total.min(number + 1 + ELEMENT_BUCKETS_AHEAD) {
+            let begin = self.sought.max(number);
+            self.sought = self.fetched.min(begin + ELEMENTS_TOGETHER);
+            self.look_into(locks, begin..self.sought, Collection::prefetch_bucket);
+        }
+        if self.met < self.total.min(number + 1 + ELEMENTS_AHEAD) {
+            let begin = self.met.max(number);
+            self.met = self.sought.min(begin + ELEMENTS_TOGETHER);
+            self.look_into(locks, begin..self.met, Collection::prefetch_element);
         }
     }
 
@@ -126,6 +163,26 @@ impl<'a> Ahead<'a> {
             |command: &Command| command.parent.is_none() && command.subcommands.is_empty();
         let alone = matches!(self.command, Resolved::Command(command) if is_alone(command));
         self.name = if alone { args[0] } else { &[] };
+        self.has_elements |= matches!(self.command, Resolved::Command(it) if it.spec.element > 0);
+    }
+
+    /// Asks for something within the collections of prepared requests.
+    fn look_into(
+        &self,
+        locks: &mut Locks<'_>,
+        requests: Range<usize>,
+        ask: impl Fn(&Collection, u64) + Copy,
+    ) {
+        for number in requests {
+            let Prepared { hashed, element, shard, db, .. } = self.ring[number % RING];
+            if let (Some((_, hash)), Some(element)) = (hashed, element) {
+                locks.glance(shard, |shard| {
+                    if let Some(collection) = shard.db_ref(db).likely_collection(hash) {
+                        ask(collection, element);
+                    }
+                });
+            }
+        }
     }
 
     /// Asks for something of the keys of prepared requests.

@@ -5,6 +5,7 @@
 //! buckets and entries of the commands to come are asked for ahead of time, at a glance into
 //! their shards, so that the misses of a pipeline, and of commands from many clients, overlap.
 
+use ebb_collections::element_hash;
 use ebb_keyspace::{OutOfMemory, Shared};
 use ebb_resp::Protocol;
 use rand::SeedableRng;
@@ -208,7 +209,13 @@ impl Executor {
         let keyspace = &self.server.keyspace;
         let hashed = single.map(|at| (at, keyspace.hasher().hash(args[at])));
         let shard = hashed.map_or(0, |(_, hash)| keyspace.shard_of(hash));
-        Prepared { resolved, hashed, shard, db }
+        let element = match resolved {
+            Resolved::Command(command) if command.spec.element > 0 => {
+                args.get(command.spec.element).map(|name| element_hash(name))
+            }
+            _ => None,
+        };
+        Prepared { resolved, hashed, element, shard, db }
     }
 }
 

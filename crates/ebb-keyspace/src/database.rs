@@ -15,7 +15,7 @@ mod settle;
 
 use std::sync::Arc;
 
-use ebb_collections::{Arenas, Form};
+use ebb_collections::{Arenas, Collection, Form};
 use ebb_heap::{ArenaId, OutOfMemory};
 use ebb_table::POSITION_BITS;
 use rand::Rng;
@@ -225,6 +225,13 @@ impl Db {
         if self.others.is_empty() {
             self.main.prefetch_entry(hash);
         }
+    }
+
+    /// The collection that has outgrown its entry and whose key probably has this hash: to ask for
+    /// a part of it ahead of use.
+    #[inline]
+    pub fn likely_collection(&self, hash: u64) -> Option<&Collection> {
+        if self.others.is_empty() { self.main.likely_collection(hash) } else { None }
     }
 
     /// The key's entry, expired or not.

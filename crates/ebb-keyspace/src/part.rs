@@ -224,6 +224,13 @@ impl Part {
         self.entries.raw().prefetch_entry(hash);
     }
 
+    /// The collection that has outgrown its entry and whose key probably has this hash.
+    #[inline]
+    pub fn likely_collection(&self, hash: u64) -> Option<&Collection> {
+        let found = self.entries.raw().find(hash, |_| true)?;
+        self.entries.get(found).grown()
+    }
+
     /// The key's entry, expired or not.
     #[inline]
     pub fn get(&self, key: &Key<'_>) -> Option<EntryRef<'_>> {

@@ -80,6 +80,18 @@ impl Blocks {
         self.table.find(hash, |block| same((self.key_of)(&view(block)), key))
     }
 
+    /// Asks for the bucket of a key with this [`hash`] ahead of a search.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        self.table.prefetch(hash);
+    }
+
+    /// Asks for the block that a [`hash`] probably names, once its bucket is there.
+    #[inline]
+    pub fn prefetch_block(&self, hash: u64) {
+        self.table.prefetch_entry(hash);
+    }
+
     /// Finds a block with this [`hash`] for which `eq` holds.
     pub fn find_where(&self, hash: u64, eq: impl Fn(&Block) -> bool) -> Option<Found> {
         self.table.find(hash, |block| eq(&view(block)))

@@ -16,6 +16,7 @@ pub(super) static HDEL: CommandSpec = CommandSpec {
     arity: -3,
     flags: Flags::WRITE.and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RW.and(KeyFlags::DELETE))],
+    element: 2,
     arguments: &[Argument::key("key", 0), Argument::string("field").multiple()],
     run: hdel,
     ..CommandSpec::NEW

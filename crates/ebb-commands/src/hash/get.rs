@@ -11,6 +11,7 @@ pub(super) static HGET: CommandSpec = CommandSpec {
     arity: 3,
     flags: Flags::READONLY.and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+    element: 2,
     arguments: &[Argument::key("key", 0), Argument::string("field")],
     run: hget,
     ..CommandSpec::NEW
@@ -24,6 +25,7 @@ pub(super) static HMGET: CommandSpec = CommandSpec {
     arity: -3,
     flags: Flags::READONLY.and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+    element: 2,
     arguments: &[Argument::key("key", 0), Argument::string("field").multiple()],
     run: hmget,
     ..CommandSpec::NEW
@@ -78,6 +80,7 @@ pub(super) static HEXISTS: CommandSpec = CommandSpec {
     arity: 3,
     flags: Flags::READONLY.and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RO)],
+    element: 2,
     arguments: &[Argument::key("key", 0), Argument::string("field")],
     run: hexists,
     ..CommandSpec::NEW
@@ -102,6 +105,7 @@ pub(super) static HSTRLEN: CommandSpec = CommandSpec {
     arity: 3,
     flags: Flags::READONLY.and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RO)],
+    element: 2,
     arguments: &[Argument::key("key", 0), Argument::string("field")],
     run: hstrlen,
     ..CommandSpec::NEW

@@ -16,6 +16,7 @@ pub(super) static HINCRBY: CommandSpec = CommandSpec {
     arity: 4,
     flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::UPDATE))],
+    element: 2,
     arguments: &[
         Argument::key("key", 0),
         Argument::string("field"),
@@ -32,6 +33,7 @@ pub(super) static HINCRBYFLOAT: CommandSpec = CommandSpec {
     arity: 4,
     flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::UPDATE))],
+    element: 2,
     arguments: &[
         Argument::key("key", 0),
         Argument::string("field"),

@@ -15,6 +15,7 @@ pub(super) static HSET: CommandSpec = CommandSpec {
     arity: -4,
     flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RW.and(KeyFlags::UPDATE))],
+    element: 2,
     arguments: &[
         Argument::key("key", 0),
         Argument::block("field_value", &[Argument::string("field"), Argument::string("value")])
@@ -32,6 +33,7 @@ pub(super) static HMSET: CommandSpec = CommandSpec {
     arity: -4,
     flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RW.and(KeyFlags::UPDATE))],
+    element: 2,
     arguments: &[
         Argument::key("key", 0),
         Argument::block("field_value", &[Argument::string("field"), Argument::string("value")])
@@ -49,6 +51,7 @@ pub(super) static HSETNX: CommandSpec = CommandSpec {
     arity: 4,
     flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RW.and(KeyFlags::INSERT))],
+    element: 2,
     arguments: &[Argument::key("key", 0), Argument::string("field"), Argument::string("value")],
     run: hsetnx,
     ..CommandSpec::NEW

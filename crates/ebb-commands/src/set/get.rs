@@ -23,6 +23,7 @@ pub(super) static SISMEMBER: CommandSpec = CommandSpec {
     arity: 3,
     flags: Flags::READONLY.and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RO)],
+    element: 2,
     arguments: &[Argument::key("key", 0), Argument::string("member")],
     run: sismember,
     ..CommandSpec::NEW
@@ -36,6 +37,7 @@ pub(super) static SMISMEMBER: CommandSpec = CommandSpec {
     arity: -3,
     flags: Flags::READONLY.and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+    element: 2,
     arguments: &[Argument::key("key", 0), Argument::string("member").multiple()],
     run: smismember,
     ..CommandSpec::NEW

@@ -16,6 +16,7 @@ pub(super) static ZADD: CommandSpec = CommandSpec {
     arity: -4,
     flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RW.and(KeyFlags::UPDATE))],
+    element: 3,
     arguments: &[
         Argument::key("key", 0),
         Argument::one_of("condition", &[Argument::word("nx", "NX"), Argument::word("xx", "XX")])
@@ -49,6 +50,7 @@ pub(super) static ZINCRBY: CommandSpec = CommandSpec {
     arity: 4,
     flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::UPDATE))],
+    element: 3,
     arguments: &[
         Argument::key("key", 0),
         Argument::integer("increment"),

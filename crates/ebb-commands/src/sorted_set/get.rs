@@ -25,6 +25,7 @@ pub(super) static ZSCORE: CommandSpec = CommandSpec {
     arity: 3,
     flags: Flags::READONLY.and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+    element: 2,
     arguments: &[Argument::key("key", 0), Argument::string("member")],
     run: zscore,
     ..CommandSpec::NEW
@@ -38,6 +39,7 @@ pub(super) static ZMSCORE: CommandSpec = CommandSpec {
     arity: -3,
     flags: Flags::READONLY.and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+    element: 2,
     arguments: &[Argument::key("key", 0), Argument::string("member").multiple()],
     run: zmscore,
     ..CommandSpec::NEW
@@ -51,6 +53,7 @@ pub(super) static ZRANK: CommandSpec = CommandSpec {
     arity: -3,
     flags: Flags::READONLY.and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+    element: 2,
     arguments: &[
         Argument::key("key", 0),
         Argument::string("member"),
@@ -69,6 +72,7 @@ pub(super) static ZREVRANK: CommandSpec = CommandSpec {
     arity: -3,
     flags: Flags::READONLY.and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+    element: 2,
     arguments: &[
         Argument::key("key", 0),
         Argument::string("member"),

@@ -16,6 +16,7 @@ pub(super) static ZREM: CommandSpec = CommandSpec {
     arity: -3,
     flags: Flags::WRITE.and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RW.and(KeyFlags::DELETE))],
+    element: 2,
     arguments: &[Argument::key("key", 0), Argument::string("member").multiple()],
     history: &[("2.4.0", "Accepts multiple elements.")],
     run: zrem,

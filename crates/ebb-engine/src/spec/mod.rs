@@ -36,6 +36,9 @@ pub struct CommandSpec {
     pub acl: Categories,
     /// Where its keys are.
     pub keys: &'static [KeySpec],
+    /// The position of an argument that names an element of its key's collection, or 0. Where that
+    /// element lies is asked for ahead of the run; another argument in its place does no harm.
+    pub element: usize,
     /// Which shards are locked while it runs.
     pub scope: Scope,
     /// Its syntax.
@@ -66,6 +69,7 @@ impl CommandSpec {
         flags: Flags::NONE,
         acl: Categories::NONE,
         keys: &[],
+        element: 0,
         scope: Scope::Keys,
         arguments: &[],
         history: &[],
