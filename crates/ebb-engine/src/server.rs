@@ -296,6 +296,9 @@ pub fn unix_us() -> i64 {
     }
 }
 
+/// The heap has arenas for every partition that there can be in so many shards.
+const SHARDS_MAX: usize = 256;
+
 impl Server {
     /// A server without connections.
     pub fn new(config: Config, commands: CommandTable, host: Host) -> Server {
@@ -303,6 +306,7 @@ impl Server {
         let databases = config.get(id::DATABASES) as usize;
         // One worker needs no more than one lock; several should seldom meet on one.
         let shards = if threads == 1 { 1 } else { (threads * 16).next_power_of_two() };
+        let shards = shards.min(SHARDS_MAX);
         let mut random = rand::rng();
         let digit = |value: u32| char::from_digit(value, 16).unwrap_or('0');
         let password = config.get(id::REQUIREPASS);

@@ -1,7 +1,7 @@
 //! An arena: the segments of one owner, its bump pointer and its lists of holes.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicUsize, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -27,7 +27,8 @@ const KEEP_EMPTY_BYTES: usize = 64 * 1024;
 const SPLIT_EAGERLY_BYTES: usize = 1024;
 /// The largest hole: smaller than large blocks, so that the lists have a place for it.
 const GAP_MAX: usize = LARGE_BYTES / 2;
-const ARENAS_MAX: usize = 4096;
+/// As many as the number of a segment's owner can tell apart.
+const ARENAS_MAX: usize = 1 << 16;
 const NONE: u64 = 0;
 
 /// Names an arena. Arenas are made at the start (one or two a shard, one a worker) and
@@ -81,7 +82,7 @@ struct Inner {
     current: Option<u32>,
     bump: usize,
     /// First hole of each list, in units plus one; [`NONE`] if empty.
-    heads: Vec<u64>,
+    heads: Option<Box<[u64; LISTS]>>,
     /// One bit for each list that is not empty.
     filled: [u64; LISTS.div_ceil(64)],
     segments: Vec<u32>,
@@ -102,11 +103,13 @@ pub(crate) struct Arena {
     live: AtomicUsize,
 }
 
-static ARENAS: [OnceLock<Arena>; ARENAS_MAX] = [const { OnceLock::new() }; ARENAS_MAX];
-static NEXT: AtomicU16 = AtomicU16::new(0);
+static ARENAS: [AtomicPtr<Arena>; ARENAS_MAX] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; ARENAS_MAX];
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 pub(crate) fn arena(id: u16) -> &'static Arena {
-    match ARENAS[id as usize].get() {
+    // SAFETY: null, or an arena that was leaked.
+    match unsafe { ARENAS[usize::from(id)].load(Ordering::Acquire).as_ref() } {
         Some(arena) => arena,
         None => unreachable!("an arena id is made only together with its arena"),
     }
@@ -158,7 +161,24 @@ fn set_link(address: *mut u8, at: usize, value: u64) {
 const NEXT_AT: usize = 4;
 const PREVIOUS_AT: usize = 9;
 
+/// The heads of lists that are empty. Their pages are touched when they are used: most are not.
+fn no_holes() -> Result<Box<[u64; LISTS]>, OutOfMemory> {
+    // SAFETY: the layout has a size; zeros are numbers, and the box frees with the same layout.
+    unsafe {
+        let heads = std::alloc::alloc_zeroed(std::alloc::Layout::new::<[u64; LISTS]>());
+        if heads.is_null() { Err(OutOfMemory) } else { Ok(Box::from_raw(heads.cast())) }
+    }
+}
+
 impl Inner {
+    #[inline]
+    fn heads(&mut self) -> &mut [u64; LISTS] {
+        match &mut self.heads {
+            Some(heads) => heads,
+            None => unreachable!("lists are made before the first segment, and holes are in one"),
+        }
+    }
+
     fn push_hole(&mut self, address: *mut u8, bytes: usize) {
         if bytes < MIN_BYTES {
             write_header(address, bytes, KIND_PAD);
@@ -166,14 +186,14 @@ impl Inner {
         }
         write_header(address, bytes, KIND_HOLE);
         let list = list_of(bytes);
-        let head = self.heads[list];
+        let head = self.heads()[list];
         set_link(address, NEXT_AT, head);
         set_link(address, PREVIOUS_AT, NONE);
         let name = units_of(address) + 1;
         if head != NONE {
             set_link(address_of(head - 1), PREVIOUS_AT, name);
         }
-        self.heads[list] = name;
+        self.heads()[list] = name;
         self.filled[list / 64] |= 1 << (list % 64);
     }
 
@@ -186,7 +206,7 @@ impl Inner {
             set_link(address_of(previous - 1), NEXT_AT, next);
         } else {
             let list = list_of(bytes);
-            self.heads[list] = next;
+            self.heads()[list] = next;
             if next == NONE {
                 self.filled[list / 64] &= !(1 << (list % 64));
             }
@@ -208,7 +228,7 @@ impl Inner {
 
     /// Takes the first hole of `list`, splitting off what `bytes` does not need.
     fn take_hole(&mut self, list: usize, bytes: usize) -> (*mut u8, usize) {
-        let address = address_of(self.heads[list] - 1);
+        let address = address_of(self.heads()[list] - 1);
         let hole = header_bytes(address);
         self.unlink_hole(address, hole);
         let rest = hole - bytes;
@@ -236,6 +256,9 @@ impl Inner {
 
     /// Makes a fresh segment the current one; what is left of the old one becomes a hole.
     fn open_segment(&mut self, space: &Space) -> Result<(), OutOfMemory> {
+        if self.heads.is_none() {
+            self.heads = Some(no_holes()?);
+        }
         let fresh = space.take(1)?;
         self.close_current(space);
         let row = space.segment(fresh);
@@ -268,7 +291,7 @@ impl Inner {
     fn allocate(&mut self, space: &Space, bytes: usize) -> Result<(*mut u8, usize), OutOfMemory> {
         let list = list_of(bytes);
         // Holes of one list differ by less than the list is wide: the first must be asked.
-        let head = self.heads[list];
+        let head = self.heads.as_ref().map_or(NONE, |heads| heads[list]);
         if head != NONE && header_bytes(address_of(head - 1)) >= bytes {
             return Ok(self.take_hole(list, bytes));
         }
@@ -440,16 +463,16 @@ impl Arena {
 }
 
 impl ArenaId {
-    /// Makes an arena. There can be 4096; more is a programming error and panics.
+    /// Makes an arena. There can be 65,536; more is a programming error and panics.
     #[allow(clippy::new_without_default, reason = "each call makes another arena")]
     pub fn new() -> ArenaId {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        assert!((id as usize) < ARENAS_MAX, "more arenas than the heap can name");
+        let Ok(id) = u16::try_from(id) else { panic!("more arenas than the heap can name") };
         let inner = Inner {
             id,
             current: None,
             bump: 0,
-            heads: vec![NONE; LISTS],
+            heads: None,
             filled: [0; LISTS.div_ceil(64)],
             segments: Vec::new(),
             emptied: Vec::new(),
@@ -460,8 +483,8 @@ impl ArenaId {
             blocks: 0,
             touched: 0,
         };
-        ARENAS[id as usize]
-            .get_or_init(|| Arena { inner: Mutex::new(inner), live: AtomicUsize::new(0) });
+        let arena = Box::new(Arena { inner: Mutex::new(inner), live: AtomicUsize::new(0) });
+        ARENAS[usize::from(id)].store(Box::into_raw(arena), Ordering::Release);
         ArenaId(id)
     }
 
