@@ -271,7 +271,7 @@ def full_disk(binary):
 
 def no_addresses(binary):
     """With too few addresses the server does not start, and says why."""
-    for megabytes in (20, 200, 380):
+    for megabytes in (40, 200, 380):
         limit = ["prlimit", "--as=%d" % (megabytes * MEGABYTE)]
         try:
             with Server(binary, "--io-threads", "2", prefix=limit):
