@@ -29,6 +29,9 @@ const SPLIT_EAGERLY_BYTES: usize = 1024;
 const GAP_MAX: usize = LARGE_BYTES / 2;
 /// As many as the number of a segment's owner can tell apart.
 const ARENAS_MAX: usize = 1 << 16;
+/// The first arenas, which are the shards', have their lists from the start, so that what they take
+/// is part of an empty server; others get them with their first segment.
+const WITH_LISTS: u16 = 1024;
 const NONE: u64 = 0;
 
 /// Names an arena. Arenas are made at the start (one or two a shard, one a worker) and
@@ -472,7 +475,7 @@ impl ArenaId {
             id,
             current: None,
             bump: 0,
-            heads: None,
+            heads: (id < WITH_LISTS).then(|| no_holes().ok()).flatten(),
             filled: [0; LISTS.div_ceil(64)],
             segments: Vec::new(),
             emptied: Vec::new(),

@@ -30,11 +30,13 @@ pub(super) static FLUSHALL: CommandSpec = CommandSpec {
 };
 
 fn flushall(ctx: &mut Context<'_>) -> CommandResult {
-    let _freeing = choose(ctx)?;
+    let later = is_later(ctx)?;
+    let _freeing = lazyfree::Choice::new(later);
     for db in 0..ctx.server.keyspace.databases() {
         empty(ctx, db);
     }
     ctx.flushed();
+    begin_freeing(ctx, later);
     ctx.reply.ok();
     Ok(())
 }
@@ -63,24 +65,35 @@ pub(super) static FLUSHDB: CommandSpec = CommandSpec {
 };
 
 fn flushdb(ctx: &mut Context<'_>) -> CommandResult {
-    let _freeing = choose(ctx)?;
+    let later = is_later(ctx)?;
+    let _freeing = lazyfree::Choice::new(later);
     empty(ctx, ctx.session.db);
     ctx.flushed();
+    begin_freeing(ctx, later);
     ctx.reply.ok();
     Ok(())
 }
 
-/// In both modes the keys are gone when the reply is sent. What can be freed in an instant is
-/// freed by then unless the freeing is to come later, by the option or by the directive: who asks
-/// for the memory in use next shall see it gone.
-fn choose(ctx: &Context<'_>) -> Result<lazyfree::Choice, CommandError> {
-    let later = match ctx.args {
-        [_] => ctx.server.config.get(id::LAZYFREE_LAZY_USER_FLUSH),
-        [_, _] if ctx.is_word(1, "ASYNC") => true,
-        [_, _] if ctx.is_word(1, "SYNC") => false,
-        _ => return Err(CommandError::Syntax),
-    };
-    Ok(lazyfree::Choice::new(later))
+/// Frees what was detached before the answer, if it is little: who asks for the memory in use
+/// next shall see it gone. The rest follows without holding up anybody.
+fn begin_freeing(ctx: &Context<'_>, later: bool) {
+    /// Each step frees some 200 keys.
+    const STEPS_MAX: usize = 64;
+    let mut steps = 0;
+    while !later && steps < STEPS_MAX && ctx.server.keyspace.free_trash_step() {
+        steps += 1;
+    }
+}
+
+/// Whether memory is to be freed later, by the option or by the directive. In both modes the keys
+/// are gone when the reply is sent.
+fn is_later(ctx: &Context<'_>) -> Result<bool, CommandError> {
+    match ctx.args {
+        [_] => Ok(ctx.server.config.get(id::LAZYFREE_LAZY_USER_FLUSH)),
+        [_, _] if ctx.is_word(1, "ASYNC") => Ok(true),
+        [_, _] if ctx.is_word(1, "SYNC") => Ok(false),
+        _ => Err(CommandError::Syntax),
+    }
 }
 
 fn empty(ctx: &mut Context<'_>, db: usize) {
