@@ -30,6 +30,14 @@ pub(crate) struct Bucket(*mut u8);
 #[derive(Clone, Copy)]
 pub(crate) struct Matches(u16);
 
+impl Matches {
+    /// Those below a slot, and the others.
+    pub(crate) fn split_at(self, slot: usize) -> (Matches, Matches) {
+        let below = (1 << slot) - 1;
+        (Matches(self.0 & below), Matches(self.0 & !below))
+    }
+}
+
 impl Iterator for Matches {
     type Item = usize;
 

@@ -436,7 +436,8 @@ impl Table {
 
     /// The entries of a bucket that is drawn with the same chance as every other: there may be
     /// none. Cheaper by far than as many entries drawn one by one, and as good where hashes decide
-    /// which entries are neighbours.
+    /// which entries are neighbours. Any of them may be the first, so that a caller who takes only
+    /// some is as fair to the last slots, which fill last, as to the first.
     pub fn sample_bucket(&self, random: &mut impl Rng, mut visit: impl FnMut(Compact)) {
         if self.len == 0 {
             return;
@@ -449,8 +450,10 @@ impl Table {
                 continue;
             }
             let bucket = segment.bucket(bucket);
-            bucket.occupied().for_each(|slot| bucket.slot(slot).prefetch());
-            return bucket.occupied().for_each(|slot| visit(bucket.slot(slot)));
+            let first = random.random_range(0..SLOTS);
+            let (before, after) = bucket.occupied().split_at(first);
+            after.chain(before).for_each(|slot| bucket.slot(slot).prefetch());
+            return after.chain(before).for_each(|slot| visit(bucket.slot(slot)));
         }
     }
 

@@ -161,6 +161,23 @@ fn samples_are_uniform() {
 }
 
 #[test]
+fn the_first_of_a_sampled_bucket_is_any_of_it() {
+    let mut random = SmallRng::seed_from_u64(1);
+    let mut table = Table::new(ArenaId::new());
+    const ENTRIES: u64 = 5000;
+    (0..ENTRIES).for_each(|number| insert(&mut table, number));
+    let mut seen = HashSet::new();
+    for _ in 0..200_000 {
+        let mut first = None;
+        table.sample_bucket(&mut random, |entry| {
+            first.get_or_insert(entry.units());
+        });
+        seen.extend(first);
+    }
+    assert_eq!(seen.len(), ENTRIES as usize);
+}
+
+#[test]
 fn drains_every_entry_once() {
     let arena = ArenaId::new();
     let mut table = Table::new(arena);
