@@ -97,7 +97,10 @@ def ttl_takes_what_expires_first(server):
 def lru_takes_the_idle_and_lfu_the_rare(server):
     client = server.client()
     for policy in ("allkeys-lru", "allkeys-lfu", "allkeys-s3fifo"):
-        empty(client, policy, 10)
+        # Room for some 16,900 of the 22,000 keys, whatever the server itself takes: the 9,000 that
+        # are not used are more than have to go.
+        empty(client, policy)
+        client("CONFIG", "SET", "maxmemory", number(client, "used_memory_startup") + 8_900_000)
         fill(client, 0, 10_000)
         # The clock of LRU counts seconds.
         time.sleep(1.1 if policy == "allkeys-lru" else 0)
@@ -106,7 +109,8 @@ def lru_takes_the_idle_and_lfu_the_rare(server):
         fill(client, 10_000, 12_000)
         used = client.pipeline([("EXISTS", "key:%d" % n) for n in range(0, 10_000, 10)])
         others = client.pipeline([("EXISTS", "key:%d" % n) for n in range(5, 10_000, 10)])
-        assert used.count(1) > 700, (policy, used.count(1))
+        # Nearly all: 5,100 keys go, and there are 9,000 that are worth less.
+        assert used.count(1) > 930, (policy, used.count(1))
         # What is new and not used goes first under S3-FIFO, so that old keys survive a scan.
         if policy != "allkeys-s3fifo":
             assert others.count(1) < 750, (policy, others.count(1))

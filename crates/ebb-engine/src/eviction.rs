@@ -34,7 +34,7 @@ use crate::table::Command;
 const LASTING_HOLES_PERCENT: usize = 3;
 /// The allocator may keep free pages of so many bytes.
 const FREE_MAX: usize = 1 << 20;
-/// Keys evicted from one shard before the next one's turn.
+/// Keys evicted from one shard before the next one's turn: few, for the shard is held meanwhile.
 const IN_A_ROW: usize = 8;
 /// Bytes that a key costs beside what was sent.
 const OVERHEAD_BYTES: usize = 64;
@@ -234,6 +234,16 @@ pub(crate) struct Lease {
     bytes: usize,
     /// Time that the batch has spent on eviction.
     spent: Duration,
+    turn: Turn,
+}
+
+/// A shard's turn to lose keys. What one command does not need of it is left for the next: if
+/// every command began with another shard, those that begin would lose more keys than those
+/// that help out, and with them keys that are worth more.
+#[derive(Debug, Default)]
+struct Turn {
+    shard: usize,
+    keys: usize,
 }
 
 impl Lease {
@@ -308,6 +318,7 @@ pub(crate) fn make_room(
             server,
             rule,
             effects,
+            turn: &mut lease.turn,
             until: start + allowed.saturating_sub(lease.spent),
             // However late it is, more goes than comes.
             at_least: 2 * (bytes + OVERHEAD_BYTES),
@@ -326,6 +337,7 @@ struct Work<'w> {
     server: &'static Server,
     rule: Rule,
     effects: &'w mut Effects,
+    turn: &'w mut Turn,
     until: Instant,
     at_least: usize,
 }
@@ -357,37 +369,44 @@ impl Work<'_> {
 
     /// Evicts some keys of one shard, and answers their bytes; `None` if no shard has a victim.
     fn evict_some(&mut self, wanted: usize) -> Option<usize> {
-        let keyspace = &self.server.keyspace;
-        for _ in 0..keyspace.shards() {
-            let next = self.server.eviction.next_shard.fetch_add(1, Ordering::Relaxed);
+        let Work { server, rule, effects, turn, .. } = self;
+        let keyspace = &server.keyspace;
+        for _ in 0..=keyspace.shards() {
+            if turn.keys == 0 {
+                let next = server.eviction.next_shard.fetch_add(1, Ordering::Relaxed);
+                **turn = Turn { shard: next % keyspace.shards(), keys: IN_A_ROW };
+            }
             // Waiting is safe: nothing else is held. While a script holds shards for long, its
             // keys are not there to be evicted.
-            let number = next % keyspace.shards();
-            let Some(mut shard) = keyspace.lock_unless_busy(number) else { continue };
-            let (server, rule) = (self.server, &self.rule);
-            let freed = evict_from(server, (number, &mut shard), rule, wanted, self.effects);
-            if freed.is_some() {
-                return freed;
+            if let Some(mut shard) = keyspace.lock_unless_busy(turn.shard) {
+                let place = (turn.shard, &mut *shard);
+                let freed = evict_from(server, place, rule, (wanted, turn.keys), effects);
+                if let Some((bytes, keys)) = freed {
+                    turn.keys -= keys;
+                    return Some(bytes);
+                }
             }
+            turn.keys = 0;
         }
         None
     }
 }
 
-/// Evicts some keys of a shard until `wanted` bytes are free; answers how many are.
+/// Evicts some keys of a shard until so many bytes are free, or so many keys gone. Answers the
+/// bytes and the keys; `None` if there is no victim.
 fn evict_from(
     server: &'static Server,
     (number, shard): (usize, &mut Shard),
     rule: &Rule,
-    wanted: usize,
+    (wanted, most): (usize, usize),
     effects: &mut Effects,
-) -> Option<usize> {
+) -> Option<(usize, usize)> {
     let (mut freed, mut keys) = (0, 0);
     let start = Instant::now();
     shard.set_clock(rule.clock);
     let freeing = lazyfree::Choice::new(server.config.get(id::LAZYFREE_LAZY_EVICTION));
     let has_partitions = !server.partitions.is_empty();
-    while keys < IN_A_ROW && freed < wanted {
+    while keys < most && freed < wanted {
         let evicted = shard.evict(rule, |db, key| {
             if has_partitions {
                 freeing.set(server.partitions.evicts_lazily(server, db, key));
@@ -408,7 +427,7 @@ fn evict_from(
     server.eviction.exhausted.store(false, Ordering::Relaxed);
     server.counters.evicted_keys.fetch_add(keys as u64, Ordering::Relaxed);
     note_latency(server, "eviction-del", start.elapsed());
-    Some(freed)
+    Some((freed, keys))
 }
 
 fn note_latency(server: &Server, event: &str, spent: Duration) {
@@ -448,8 +467,9 @@ pub fn relieve(
         let began = Instant::now();
         let mut any = false;
         while excess > 0 && began.elapsed() < slice {
-            let freed = evict_from(server, (number, &mut shard), &rule, excess as usize, effects);
-            let Some(freed) = freed else { break };
+            let wanted = (excess as usize, IN_A_ROW);
+            let freed = evict_from(server, (number, &mut shard), &rule, wanted, effects);
+            let Some((freed, _)) = freed else { break };
             any = true;
             excess -= freed as isize;
         }

@@ -37,7 +37,7 @@ const KEY_BYTES: usize = 64 + 128;
 /// Bytes by which a table may grow for one key: a segment of 40 buckets becomes two of 26 at most.
 const TABLE_BYTES: usize = 768;
 /// Keys evicted from one shard before the next one's turn.
-const IN_A_ROW: usize = 8;
+pub(super) const IN_A_ROW: usize = 8;
 /// Room is made in portions: this part of the limit, and no more than that.
 const MARGIN_PART: usize = 1024;
 const MARGIN_MAX: usize = 64 << 10;
@@ -318,15 +318,20 @@ fn make_room(
     let shards = place.server.keyspace.shards();
     let margin = (partition.line.maxmemory as usize / MARGIN_PART).min(MARGIN_MAX) as isize;
     let (start, before) = (Instant::now(), partition.totals.bytes());
-    // Any shard is as good as another to begin with.
-    let mut number = partition.totals.evicted() as usize % shards;
-    let mut empty = 0;
+    let (mut empty, mut passed) = (0, 0);
     while excess(partition) > -margin && empty < shards {
         let server = place.server;
-        let evicted = place
-            .visit(number, |shard| evict_some(server, shard, partition, rule, -margin, effects));
-        empty = if evicted.is_some_and(|keys| keys > 0) { 0 } else { empty + 1 };
-        number = (number + 1) % shards;
+        // Every shard loses as many keys in its turn, however few one command needs.
+        let gone = partition.totals.evicted() as usize;
+        let (number, most) = ((gone / IN_A_ROW + passed) % shards, IN_A_ROW - gone % IN_A_ROW);
+        let goal = (-margin, most);
+        let evicted =
+            place.visit(number, |shard| evict_some(server, shard, partition, rule, goal, effects));
+        if evicted.is_some_and(|keys| keys > 0) {
+            empty = 0;
+        } else {
+            (empty, passed) = (empty + 1, passed + 1);
+        }
         // However far a lowered limit is: more goes than comes. No more than that goes while keys
         // are about to leave the partition: they shall not be deleted for its limit.
         let freed = before.saturating_sub(partition.totals.bytes());
@@ -338,19 +343,19 @@ fn make_room(
     excess(partition) <= 0
 }
 
-/// Evicts some keys of a partition from one shard, until the excess is at `goal`; answers how
-/// many.
+/// Evicts some keys of a partition from one shard, until the excess is at a goal or so many are
+/// gone; answers how many.
 pub(super) fn evict_some(
     server: &Server,
     shard: &mut Shard,
     partition: &Partition,
     rule: &Rule,
-    goal: isize,
+    (goal, most): (isize, usize),
     effects: &mut Effects,
 ) -> usize {
     let mut keys = 0;
     let _freeing = lazyfree::Choice::new(partition.line.lazy_eviction);
-    while keys < IN_A_ROW && excess(partition) > goal {
+    while keys < most && excess(partition) > goal {
         let evicted = shard.evict_from_partition(partition.id, rule, |db, key| {
             effects.note(server, db, key, Event::evicted(), true);
         });

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 
-use super::limits::{evict_some, is_over};
+use super::limits::{IN_A_ROW, evict_some, is_over};
 use crate::notify::Effects;
 use crate::server::Server;
 
@@ -64,9 +64,11 @@ pub fn relieve(server: &Server, time: Duration, slice: Duration, effects: &mut E
     let mut more = false;
     for partition in &server.partitions.table().all {
         let Some(rule) = partition.rule(server) else { continue };
+        let shards = server.keyspace.shards();
+        let first = partition.totals.evicted() as usize / IN_A_ROW % shards;
         let mut empty = 0;
-        for number in (0..server.keyspace.shards()).cycle() {
-            if !is_over(partition) || empty == server.keyspace.shards() {
+        for number in (0..shards).cycle().skip(first) {
+            if !is_over(partition) || empty == shards {
                 break;
             }
             if start.elapsed() > time {
@@ -75,7 +77,7 @@ pub fn relieve(server: &Server, time: Duration, slice: Duration, effects: &mut E
             let Some(mut shard) = server.keyspace.lock_unless_busy(number) else { return true };
             let (began, mut any) = (Instant::now(), false);
             while began.elapsed() < slice
-                && evict_some(server, &mut shard, partition, &rule, 0, effects) > 0
+                && evict_some(server, &mut shard, partition, &rule, (0, IN_A_ROW), effects) > 0
             {
                 any = true;
             }
