@@ -6,18 +6,21 @@ use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::OutOfMemory;
-use crate::size::{LARGE_BYTES, LISTS, MIN_BYTES, UNIT, list_of, rounded};
+use crate::size::{LARGE_BYTES, MIN_BYTES, UNIT, list_of, rounded};
 use crate::space::{SEGMENT_BYTES, Space, State, address_of, space, units_of};
 use crate::watch;
 use emptied::Emptied;
 use evacuation::Halfway;
+use heads::Heads;
 
 pub(crate) mod check;
 pub(crate) mod emptied;
 mod evacuation;
+mod heads;
 
 pub(crate) const KIND_HOLE: u8 = 0;
-/// A gap too small for a hole, or a hole in a segment that is being evacuated: on no list.
+/// A gap on no list: too small for a hole, or in a segment that is being evacuated, or one for
+/// whose list there was no memory.
 pub(crate) const KIND_PAD: u8 = 1;
 
 /// A current segment that is emptied is kept, unless it had grown past this.
@@ -29,9 +32,6 @@ const SPLIT_EAGERLY_BYTES: usize = 1024;
 const GAP_MAX: usize = LARGE_BYTES / 2;
 /// As many as the number of a segment's owner can tell apart.
 const ARENAS_MAX: usize = 1 << 16;
-/// The first arenas, which are the shards', have their lists from the start, so that what they take
-/// is part of an empty server; others get them with their first segment.
-const WITH_LISTS: u16 = 1024;
 const NONE: u64 = 0;
 
 /// Names an arena. Arenas are made at the start (one or two a shard, one a worker) and
@@ -84,10 +84,7 @@ struct Inner {
     id: u16,
     current: Option<u32>,
     bump: usize,
-    /// First hole of each list, in units plus one; [`NONE`] if empty.
-    heads: Option<Box<[u64; LISTS]>>,
-    /// One bit for each list that is not empty.
-    filled: [u64; LISTS.div_ceil(64)],
+    heads: Heads,
     segments: Vec<u32>,
     emptied: Vec<Emptied>,
     /// Emptied segments that have no holes on the lists any more.
@@ -164,40 +161,22 @@ fn set_link(address: *mut u8, at: usize, value: u64) {
 const NEXT_AT: usize = 4;
 const PREVIOUS_AT: usize = 9;
 
-/// The heads of lists that are empty. Their pages are touched when they are used: most are not.
-fn no_holes() -> Result<Box<[u64; LISTS]>, OutOfMemory> {
-    // SAFETY: the layout has a size; zeros are numbers, and the box frees with the same layout.
-    unsafe {
-        let heads = std::alloc::alloc_zeroed(std::alloc::Layout::new::<[u64; LISTS]>());
-        if heads.is_null() { Err(OutOfMemory) } else { Ok(Box::from_raw(heads.cast())) }
-    }
-}
-
 impl Inner {
-    #[inline]
-    fn heads(&mut self) -> &mut [u64; LISTS] {
-        match &mut self.heads {
-            Some(heads) => heads,
-            None => unreachable!("lists are made before the first segment, and holes are in one"),
-        }
-    }
-
     fn push_hole(&mut self, address: *mut u8, bytes: usize) {
-        if bytes < MIN_BYTES {
+        let list = list_of(bytes);
+        if bytes < MIN_BYTES || !self.heads.prepare(list) {
             write_header(address, bytes, KIND_PAD);
             return;
         }
         write_header(address, bytes, KIND_HOLE);
-        let list = list_of(bytes);
-        let head = self.heads()[list];
+        let head = self.heads.get(list);
         set_link(address, NEXT_AT, head);
         set_link(address, PREVIOUS_AT, NONE);
         let name = units_of(address) + 1;
         if head != NONE {
             set_link(address_of(head - 1), PREVIOUS_AT, name);
         }
-        self.heads()[list] = name;
-        self.filled[list / 64] |= 1 << (list % 64);
+        self.heads.set(list, name);
     }
 
     fn unlink_hole(&mut self, address: *mut u8, bytes: usize) {
@@ -208,30 +187,13 @@ impl Inner {
         if previous != NONE {
             set_link(address_of(previous - 1), NEXT_AT, next);
         } else {
-            let list = list_of(bytes);
-            self.heads()[list] = next;
-            if next == NONE {
-                self.filled[list / 64] &= !(1 << (list % 64));
-            }
-        }
-    }
-
-    /// The first list at or after `list` that has a hole.
-    fn list_from(&self, list: usize) -> Option<usize> {
-        let mut word = list / 64;
-        let mut bits = *self.filled.get(word)? & (!0 << (list % 64));
-        loop {
-            if bits != 0 {
-                return Some(word * 64 + bits.trailing_zeros() as usize);
-            }
-            word += 1;
-            bits = *self.filled.get(word)?;
+            self.heads.set(list_of(bytes), next);
         }
     }
 
     /// Takes the first hole of `list`, splitting off what `bytes` does not need.
     fn take_hole(&mut self, list: usize, bytes: usize) -> (*mut u8, usize) {
-        let address = address_of(self.heads()[list] - 1);
+        let address = address_of(self.heads.get(list) - 1);
         let hole = header_bytes(address);
         self.unlink_hole(address, hole);
         let rest = hole - bytes;
@@ -259,9 +221,6 @@ impl Inner {
 
     /// Makes a fresh segment the current one; what is left of the old one becomes a hole.
     fn open_segment(&mut self, space: &Space) -> Result<(), OutOfMemory> {
-        if self.heads.is_none() {
-            self.heads = Some(no_holes()?);
-        }
         let fresh = space.take(1)?;
         self.close_current(space);
         let row = space.segment(fresh);
@@ -294,12 +253,12 @@ impl Inner {
     fn allocate(&mut self, space: &Space, bytes: usize) -> Result<(*mut u8, usize), OutOfMemory> {
         let list = list_of(bytes);
         // Holes of one list differ by less than the list is wide: the first must be asked.
-        let head = self.heads.as_ref().map_or(NONE, |heads| heads[list]);
+        let head = self.heads.get(list);
         if head != NONE && header_bytes(address_of(head - 1)) >= bytes {
             return Ok(self.take_hole(list, bytes));
         }
         if bytes >= SPLIT_EAGERLY_BYTES
-            && let Some(larger) = self.list_from(list_of(bytes * 2) + 1)
+            && let Some(larger) = self.heads.list_from(list_of(bytes * 2) + 1)
         {
             return Ok(self.take_hole(larger, bytes));
         }
@@ -307,7 +266,7 @@ impl Inner {
             return Ok((address, bytes));
         }
         // Before the arena grows, any hole that is large enough will do.
-        if let Some(larger) = self.list_from(list_of(bytes + MIN_BYTES) + 1) {
+        if let Some(larger) = self.heads.list_from(list_of(bytes + MIN_BYTES) + 1) {
             return Ok(self.take_hole(larger, bytes));
         }
         self.open_segment(space)?;
@@ -475,8 +434,7 @@ impl ArenaId {
             id,
             current: None,
             bump: 0,
-            heads: (id < WITH_LISTS).then(|| no_holes().ok()).flatten(),
-            filled: [0; LISTS.div_ceil(64)],
+            heads: Heads::new(),
             segments: Vec::new(),
             emptied: Vec::new(),
             clean: Vec::new(),
