@@ -100,7 +100,7 @@ impl<'a> Ahead<'a> {
         }
         while self.fetch && self.fetched < self.total.min(number + 1 + ENTRIES_AHEAD) {
             let end = self.prepared.min(self.fetched + TOGETHER);
-            self.look_for(locks, self.fetched..end, Db::prefetch_entry);
+            self.look_for(locks, self.fetched..end, |db, hash, _| db.prefetch_entry(hash));
             self.fetched = end;
         }
         if self.has_elements && self.fetch {
@@ -114,12 +114,12 @@ impl<'a> Ahead<'a> {
         if self.sought < self.total.min(number + 1 + ELEMENT_BUCKETS_AHEAD) {
             let begin = self.sought.max(number);
             self.sought = self.fetched.min(begin + ELEMENTS_TOGETHER);
-            self.look_into(locks, begin..self.sought, Collection::prefetch_bucket);
+            self.look_for(locks, begin..self.sought, within(Collection::prefetch_bucket));
         }
         if self.met < self.total.min(number + 1 + ELEMENTS_AHEAD) {
             let begin = self.met.max(number);
             self.met = self.sought.min(begin + ELEMENTS_TOGETHER);
-            self.look_into(locks, begin..self.met, Collection::prefetch_element);
+            self.look_for(locks, begin..self.met, within(Collection::prefetch_element));
         }
     }
 
@@ -152,7 +152,7 @@ impl<'a> Ahead<'a> {
             self.prepared += 1;
         }
         if self.fetch {
-            self.look_for(locks, begin..self.prepared, Db::prefetch);
+            self.look_for(locks, begin..self.prepared, |db, hash, _| db.prefetch(hash));
         }
     }
 
@@ -166,38 +166,31 @@ impl<'a> Ahead<'a> {
         self.has_elements |= matches!(self.command, Resolved::Command(it) if it.spec.element > 0);
     }
 
-    /// Asks for something within the collections of prepared requests.
-    fn look_into(
-        &self,
-        locks: &mut Locks<'_>,
-        requests: Range<usize>,
-        ask: impl Fn(&Collection, u64) + Copy,
-    ) {
-        for number in requests {
-            let Prepared { hashed, element, shard, db, .. } = self.ring[number % RING];
-            if let (Some((_, hash)), Some(element)) = (hashed, element) {
-                locks.glance(shard, |shard| {
-                    if let Some(collection) = shard.db_ref(db).likely_collection(hash) {
-                        ask(collection, element);
-                    }
-                });
-            }
-        }
-    }
-
-    /// Asks for something of the keys of prepared requests.
+    /// Asks for something of the keys of prepared requests, or of the elements that they name:
+    /// `ask` gets the hashes of both.
     #[inline]
     fn look_for(
         &self,
         locks: &mut Locks<'_>,
         requests: Range<usize>,
-        ask: impl Fn(&Db, u64) + Copy,
+        ask: impl Fn(&Db, u64, Option<u64>) + Copy,
     ) {
         for number in requests {
-            let Prepared { hashed, shard, db, .. } = self.ring[number % RING];
+            let Prepared { hashed, element, shard, db, .. } = self.ring[number % RING];
             if let Some((_, hash)) = hashed {
-                locks.glance(shard, |shard| ask(shard.db_ref(db), hash));
+                locks.glance(shard, |shard| ask(shard.db_ref(db), hash, element));
             }
+        }
+    }
+}
+
+/// Asks for something within a collection that is likely the key's.
+fn within(ask: impl Fn(&Collection, u64) + Copy) -> impl Fn(&Db, u64, Option<u64>) + Copy {
+    move |db, hash, element| {
+        if let Some(element) = element
+            && let Some(collection) = db.likely_collection(hash)
+        {
+            ask(collection, element);
         }
     }
 }
