@@ -231,8 +231,8 @@ impl Search {
         }
         for &hash in &passed[..count] {
             let Some(found) = part.entries.find_hash(hash) else { continue };
-            let clock = part.at(found).clock();
-            match part.fifo().pass(clock) {
+            let (clock, keys) = (part.at(found).clock(), part.counts.keys);
+            match part.fifo().pass(hash, clock, keys) {
                 Fate::Stays(clock) => part.entries.get_mut(found).set_clock(clock),
                 Fate::Victim => self.remember(Candidate { score: 0, part: number, hash }),
             }
