@@ -40,6 +40,15 @@ fn score_of(name: Compact) -> f64 {
     score_in(unsafe { BlockRef::new(name) }.head())
 }
 
+/// Whether a name, of which the score may be known, stands before a member with a score.
+#[inline]
+fn stands_before(score: f64, member: &[u8]) -> impl Fn(Compact, Option<f64>) -> bool {
+    move |name, known| {
+        let other = known.unwrap_or_else(|| score_of(name));
+        if other != score { other < score } else { element(name).scored_member() < member }
+    }
+}
+
 impl GrownSortedSet {
     pub(crate) fn new(arenas: Arenas) -> GrownSortedSet {
         GrownSortedSet {
@@ -74,17 +83,15 @@ impl GrownSortedSet {
         })
     }
 
-    /// The position at which a member is, or belongs.
-    fn position(&self, score: f64, member: &[u8]) -> usize {
-        self.order.partition_point(|name, known| {
-            let other = known.unwrap_or_else(|| score_of(name));
-            if other != score { other < score } else { element(name).scored_member() < member }
-        })
+    /// The position at which a member is that was found.
+    fn position(&self, found: Found, score: f64, member: &[u8]) -> usize {
+        self.order.position_of(found.entry, stands_before(score, member))
     }
 
     pub(crate) fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
-        let score = self.score(member)?;
-        Some((self.position(score, member), score))
+        let found = self.members.find(member)?;
+        let score = score_in(self.members.get(found).head());
+        Some((self.position(found, score, member), score))
     }
 
     pub(crate) fn get(&self, rank: usize) -> Option<(&[u8], f64)> {
@@ -118,7 +125,7 @@ impl GrownSortedSet {
     /// Adds a member that is not there, with the hash of its name.
     fn add(&mut self, hash: u64, member: &[u8], score: f64) -> Result<(), OutOfMemory> {
         let name = self.members.insert_hashed(hash, scored(self.arenas.data, score, member)?)?;
-        let at = self.position(score, member);
+        let at = self.order.partition_point(stands_before(score, member));
         let result = self.order.insert(at, Ranked { score, name }, &score_of);
         if result.is_err()
             && let Some(found) = self.members.find(member)
@@ -136,10 +143,10 @@ impl GrownSortedSet {
             set_score(&mut self.members.get_mut(found), score);
             return Ok(());
         }
-        let from = self.position(old, member);
+        let from = self.position(found, old, member);
         self.order.remove(from, &score_of);
         set_score(&mut self.members.get_mut(found), score);
-        let at = self.position(score, member);
+        let at = self.order.partition_point(stands_before(score, member));
         let result = self.order.insert(at, Ranked { score, name: found.entry }, &score_of);
         if result.is_err() {
             // A member that cannot be in the order is not in the set either.
@@ -151,7 +158,7 @@ impl GrownSortedSet {
     pub(crate) fn remove(&mut self, member: &[u8]) -> bool {
         let Some(found) = self.members.find(member) else { return false };
         let score = Element::from(self.members.get(found)).score();
-        let at = self.position(score, member);
+        let at = self.position(found, score, member);
         self.order.remove(at, &score_of);
         drop(self.members.remove(found));
         true

@@ -48,6 +48,20 @@ pub(crate) struct RankTree {
     removed: u32,
 }
 
+/// Steps of a search within a leaf whose members are asked for at once. Each step would else be a
+/// miss that waits for the one before.
+const STEPS_AHEAD: u32 = 3;
+
+/// Asks for the members that the next steps of a binary search may look at.
+fn prefetch_steps(names: &[[u8; NAME_BYTES]], steps: u32) {
+    if !names.is_empty() && steps > 0 {
+        let middle = names.len() / 2;
+        Compact(names[middle]).prefetch();
+        prefetch_steps(&names[..middle], steps - 1);
+        prefetch_steps(&names[middle + 1..], steps - 1);
+    }
+}
+
 fn name_at(leaf: &Block, index: usize) -> Compact {
     let at = index * NAME_BYTES;
     match leaf.body()[at..].first_chunk() {
@@ -115,22 +129,50 @@ impl RankTree {
     /// How many names `before` holds for: it must hold for all up to some position and for none
     /// from there on. It gets the score where that is known without touching the member.
     pub(crate) fn partition_point(&self, before: impl Fn(Compact, Option<f64>) -> bool) -> usize {
-        let Some(mut child) = self.root.as_ref() else { return 0 };
+        let Some((passed, names)) = self.descend(&before) else { return 0 };
+        let (mut low, mut high) = (0, names.len());
+        let mut steps = 0;
+        while low < high {
+            if steps % STEPS_AHEAD == 0 {
+                prefetch_steps(&names[low..high], STEPS_AHEAD);
+            }
+            steps += 1;
+            let middle = low + (high - low) / 2;
+            if before(Compact(names[middle]), None) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        passed + low
+    }
+
+    /// The position of a name that is there; `before` as for [`RankTree::partition_point`]. It
+    /// touches no member that the inner nodes do not make it touch.
+    pub(crate) fn position_of(
+        &self,
+        name: Compact,
+        before: impl Fn(Compact, Option<f64>) -> bool,
+    ) -> usize {
+        let Some((passed, names)) = self.descend(&before) else { return 0 };
+        // The first of a leaf belongs to the end of the leaf before, too.
+        let within = names.iter().position(|other| *other == name.0);
+        passed + within.unwrap_or(names.len())
+    }
+
+    /// The names of the leaf in which `before` ends to hold, or at whose end, and how many names
+    /// are in the leaves before it; `None` if there are no leaves.
+    fn descend(
+        &self,
+        before: &impl Fn(Compact, Option<f64>) -> bool,
+    ) -> Option<(usize, &[[u8; NAME_BYTES]])> {
+        let mut child = self.root.as_ref()?;
         let mut passed = 0;
         loop {
             match &child.node {
                 Node::Leaf(leaf) => {
                     let (names, _) = leaf.body().as_chunks::<NAME_BYTES>();
-                    let (mut low, mut high) = (0, child.count);
-                    while low < high {
-                        let middle = (low + high) / 2;
-                        if before(Compact(names[middle]), None) {
-                            low = middle + 1;
-                        } else {
-                            high = middle;
-                        }
-                    }
-                    return passed + low;
+                    return Some((passed, &names[..child.count]));
                 }
                 Node::Inner(children) => {
                     let is_before = |child: &Child| before(child.low.name, Some(child.low.score));
