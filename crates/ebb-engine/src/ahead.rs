@@ -37,6 +37,14 @@ pub(crate) struct Prepared {
     pub(crate) db: usize,
 }
 
+impl Prepared {
+    /// Whether both are for one key, as far as hashes tell, and name elements.
+    fn names_the_key_of(&self, other: &Prepared) -> bool {
+        let hash = |request: &Prepared| request.hashed.map(|(_, hash)| hash);
+        self.element.is_some() && hash(self) == hash(other) && self.db == other.db
+    }
+}
+
 const NOTHING: Prepared =
     Prepared { resolved: Resolved::Unknown, hashed: None, element: None, shard: 0, db: 0 };
 
@@ -100,7 +108,7 @@ impl<'a> Ahead<'a> {
         }
         while self.fetch && self.fetched < self.total.min(number + 1 + ENTRIES_AHEAD) {
             let end = self.prepared.min(self.fetched + TOGETHER);
-            self.look_for(locks, self.fetched..end, |db, hash, _| db.prefetch_entry(hash));
+            self.look_for(locks, self.fetched..end, Db::prefetch_entry);
             self.fetched = end;
         }
         if self.has_elements && self.fetch {
@@ -114,12 +122,12 @@ impl<'a> Ahead<'a> {
         if self.sought < self.total.min(number + 1 + ELEMENT_BUCKETS_AHEAD) {
             let begin = self.sought.max(number);
             self.sought = self.fetched.min(begin + ELEMENTS_TOGETHER);
-            self.look_for(locks, begin..self.sought, within(Collection::prefetch_bucket));
+            self.look_into(locks, begin..self.sought, Collection::prefetch_bucket);
         }
         if self.met < self.total.min(number + 1 + ELEMENTS_AHEAD) {
             let begin = self.met.max(number);
             self.met = self.sought.min(begin + ELEMENTS_TOGETHER);
-            self.look_for(locks, begin..self.met, within(Collection::prefetch_element));
+            self.look_into(locks, begin..self.met, Collection::prefetch_element);
         }
     }
 
@@ -152,7 +160,7 @@ impl<'a> Ahead<'a> {
             self.prepared += 1;
         }
         if self.fetch {
-            self.look_for(locks, begin..self.prepared, |db, hash, _| db.prefetch(hash));
+            self.look_for(locks, begin..self.prepared, Db::prefetch);
         }
     }
 
@@ -166,31 +174,43 @@ impl<'a> Ahead<'a> {
         self.has_elements |= matches!(self.command, Resolved::Command(it) if it.spec.element > 0);
     }
 
-    /// Asks for something of the keys of prepared requests, or of the elements that they name:
-    /// `ask` gets the hashes of both.
+    /// Asks for something of the keys of prepared requests.
     #[inline]
     fn look_for(
         &self,
         locks: &mut Locks<'_>,
         requests: Range<usize>,
-        ask: impl Fn(&Db, u64, Option<u64>) + Copy,
+        ask: impl Fn(&Db, u64) + Copy,
     ) {
         for number in requests {
-            let Prepared { hashed, element, shard, db, .. } = self.ring[number % RING];
+            let Prepared { hashed, shard, db, .. } = self.ring[number % RING];
             if let Some((_, hash)) = hashed {
-                locks.glance(shard, |shard| ask(shard.db_ref(db), hash, element));
+                locks.glance(shard, |shard| ask(shard.db_ref(db), hash));
             }
         }
     }
-}
 
-/// Asks for something within a collection that is likely the key's.
-fn within(ask: impl Fn(&Collection, u64) + Copy) -> impl Fn(&Db, u64, Option<u64>) + Copy {
-    move |db, hash, element| {
-        if let Some(element) = element
-            && let Some(collection) = db.likely_collection(hash)
-        {
-            ask(collection, element);
+    /// Asks for something of the elements that prepared requests name. Requests that follow each
+    /// other often concern one collection, which is then looked for once.
+    fn look_into(
+        &self,
+        locks: &mut Locks<'_>,
+        mut requests: Range<usize>,
+        ask: impl Fn(&Collection, u64) + Copy,
+    ) {
+        while !requests.is_empty() {
+            let first = &self.ring[requests.start % RING];
+            let others = requests.clone().map(|number| &self.ring[number % RING]);
+            let alike = others.take_while(|request| request.names_the_key_of(first));
+            let alike_end = requests.start + alike.clone().count();
+            requests.start = alike_end.max(requests.start + 1);
+            let Some((_, hash)) = first.hashed else { continue };
+            locks.glance(first.shard, |shard| {
+                if let Some(collection) = shard.db_ref(first.db).likely_collection(hash) {
+                    let elements = alike.filter_map(|request| request.element);
+                    elements.for_each(|element| ask(collection, element));
+                }
+            });
         }
     }
 }
