@@ -6,19 +6,20 @@ use ebb_collections::{Arenas, Buffer, Collection, Form, Slot};
 use ebb_heap::OutOfMemory;
 use ebb_table::Found;
 
-use crate::entry::{GrownPlace, Summary};
+use crate::entry::GrownPlace;
 use crate::part::Part;
 
 /// A key's collection while it is changed. When the editor goes, the database's counts are
 /// right again, and a collection that has become empty is gone.
+///
+/// What the collection was at the beginning stands in the part, of which there can be only one
+/// editor: editors are handed on by value, from function to function, and had better be small.
 pub struct Editor<'a> {
     part: &'a mut Part,
     hash: u64,
     found: Found,
     /// Where its grown form is, if it is that.
     grown: Option<GrownPlace>,
-    /// What it was at the beginning.
-    before: Summary,
     closed: bool,
 }
 
@@ -27,8 +28,8 @@ impl<'a> Editor<'a> {
     pub(crate) fn open(part: &'a mut Part, found: Found, hash: u64) -> Editor<'a> {
         let entry = part.entries.get(found);
         let grown = entry.grown_place();
-        let before = entry.summary(grown);
-        Editor { part, hash, found, grown, before, closed: false }
+        part.before = entry.summary(grown);
+        Editor { part, hash, found, grown, closed: false }
     }
 
     /// Ends the change; answers whether the key is gone because its collection is empty.
@@ -40,12 +41,13 @@ impl<'a> Editor<'a> {
     fn close(&mut self) -> bool {
         self.closed = true;
         let after = self.part.entries.get(self.found).summary(self.grown);
-        self.part.counts.replace(self.found, &self.before, &after);
+        let before = self.part.before;
+        self.part.counts.replace(self.found, &before, &after);
         if after.is_empty {
             let entry = self.part.entries.remove(self.found);
             self.part.counts.subtract(self.found, &entry.as_ref());
         } else if after.next_field.is_some() {
-            self.part.file(self.hash, self.before.next_field, after.next_field);
+            self.part.file(self.hash, before.next_field, after.next_field);
         }
         self.part.tell_counts();
         after.is_empty

@@ -54,9 +54,10 @@ const SIZED_RAW: u8 = INT32 + 11;
 const SHARED: u8 = INT32 + 12;
 
 /// The type of a value, as TYPE names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Type {
     /// Bytes, or an integer.
+    #[default]
     String,
     /// A list.
     List,

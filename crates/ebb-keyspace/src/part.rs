@@ -12,7 +12,7 @@ use rand::Rng;
 
 use crate::editor::Editor;
 use crate::entry::relocate::Work;
-use crate::entry::{Entry, EntryMut, EntryRef, StringValue, grown};
+use crate::entry::{Entry, EntryMut, EntryRef, StringValue, Summary, grown};
 use crate::eviction::{AccessClock, Dice, Own, S3Fifo};
 use ebb_table::{BUCKET_BYTES, Found, SLOTS};
 
@@ -48,6 +48,8 @@ pub struct Part {
     pub(crate) entries: Entries,
     pub(crate) wheel: Wheel,
     pub(crate) counts: Ledger,
+    /// The collection that is being changed, as it was before.
+    pub(crate) before: Summary,
     /// The hash of the key that was added last, until somebody asks; 0 if none was.
     created: u64,
     /// The partition's id, 0 for keys of none.
@@ -103,6 +105,7 @@ impl Part {
             entries: Entries::new(index, hasher),
             wheel: Wheel::default(),
             counts: Ledger::default(),
+            before: Summary::default(),
             created: 0,
             id: 0,
             totals: None,

@@ -36,6 +36,7 @@ pub enum ValueRef<'a> {
 }
 
 /// All that the database counts of a collection, found in one look.
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Summary {
     pub(crate) kind: Type,
     pub(crate) footprint: Footprint,
