@@ -183,10 +183,15 @@ def main():
         client, number, most = server.client(timeout=600), 0, 0
         while time.time() < until and not any(thread.problem for thread in threads):
             time.sleep(1)
-            if number % 2 == 0:
-                disturb(client, dice, number // 2)
+            try:
+                if number % 2 == 0:
+                    disturb(client, dice, number // 2)
+                memory = client("INFO", "memory").decode()
+            except (OSError, EOFError) as problem:
+                server.process.wait(60)
+                raise SystemExit("soak: %r\n%s" % (problem, server.log()[-6000:])) from problem
             number += 1
-            memory = dict(line.split(":", 1) for line in client("INFO", "memory").decode().split("\r\n") if ":" in line)
+            memory = dict(line.split(":", 1) for line in memory.split("\r\n") if ":" in line)
             counted = int(memory["used_memory"]) - int(memory["mem_not_counted_for_evict"])
             most = max(most, counted)
         for thread in threads:
