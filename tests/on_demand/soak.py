@@ -140,6 +140,12 @@ class Model(threading.Thread):
             self.problem = problem
 
 
+def end_of(log):
+    """The end of a log, or what a sanitizer reports there."""
+    at = max(log.find("WARNING: ThreadSanitizer"), log.find("ERROR: AddressSanitizer"))
+    return log[at:at + 16_000] if at >= 0 else log[-3000:]
+
+
 def disturb(client, dice, number):
     """Changes something about the server."""
     choice = number % 8
@@ -189,7 +195,7 @@ def main():
                 memory = client("INFO", "memory").decode()
             except (OSError, EOFError) as problem:
                 server.process.wait(60)
-                raise SystemExit("soak: %r\n%s" % (problem, server.log()[-6000:])) from problem
+                raise SystemExit("soak: %r\n%s" % (problem, end_of(server.log()))) from problem
             number += 1
             memory = dict(line.split(":", 1) for line in memory.split("\r\n") if ":" in line)
             counted = int(memory["used_memory"]) - int(memory["mem_not_counted_for_evict"])
@@ -198,7 +204,7 @@ def main():
             thread.join(timeout=600)
         problems = [thread.problem for thread in threads if thread.problem]
         if problems:
-            raise SystemExit("soak: %s\n%s" % (problems[0], server.log()[-3000:]))
+            raise SystemExit("soak: %s\n%s" % (problems[0], end_of(server.log())))
         stats = dict(line.split(":", 1) for line in client("INFO", "stats").decode().split("\r\n") if ":" in line)
         print("soak: %d commands, %d checks, %s keys evicted, %s expired, %s blocks moved, at most %.1f MB counted" % (
             sum(load.commands for load in loads), threads[-1].checks, stats["evicted_keys"],
