@@ -30,6 +30,9 @@ pub(crate) use socket::Socket;
 
 /// A buffer for input that a worker lends to one connection after the other.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
+/// Room for requests that a client keeps for a while: one that needs more gets it anew from one look
+/// after the connections to the next. Redis resizes query buffers above the same size.
+const ROOM_KEPT: usize = 32 * 1024;
 /// A connection that waits for the rest of a command reads at least this much at a time.
 const PENDING_READ_BYTES: usize = 16 * 1024;
 /// Arguments from here on are read into their final place.
@@ -571,12 +574,13 @@ impl Connection {
         self.after_send(server, result)
     }
 
-    /// Gives back room that is not needed now.
-    pub(crate) fn trim(&mut self) {
-        if self.pending.is_empty() {
+    /// Gives back room that is not needed now, if it is much or the client is idle.
+    pub(crate) fn trim(&mut self, is_idle: bool) {
+        let is_kept = |bytes: usize| bytes == 0 || (!is_idle && bytes <= ROOM_KEPT);
+        if self.pending.is_empty() && !is_kept(self.pending.capacity()) {
             self.pending = Vec::new();
         }
-        if self.args.is_empty() {
+        if self.args.is_empty() && !is_kept(self.args.capacity() * size_of::<Arg>()) {
             self.args = Vec::new();
         }
     }

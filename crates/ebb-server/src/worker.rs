@@ -515,9 +515,7 @@ impl Worker {
             buffer_bytes += connection.buffer_bytes();
             let idle_ms =
                 now_ms - connection.session.client.figures.last_active_ms.load(Ordering::Relaxed);
-            if idle_ms > 2000 {
-                connection.trim();
-            }
+            connection.trim(idle_ms > 2000);
             let listens = connection.session.monitor
                 || connection.session.is_subscribed()
                 || connection.blocked;
