@@ -62,6 +62,7 @@ pub struct Eviction {
     /// There was nothing left to evict.
     exhausted: AtomicBool,
     next_shard: AtomicUsize,
+    next_measured: AtomicUsize,
     /// When the limit was exceeded, in microseconds since 1970; 0 while it is not.
     exceeded_since_us: AtomicI64,
 }
@@ -141,6 +142,16 @@ impl Server {
         self.measure_base();
         if self.eviction.purge.swap(false, Ordering::Relaxed) {
             (self.host.purge_allocator)();
+        }
+    }
+
+    /// The same for one shard after the other, if it is free: where each command adds keys, what they
+    /// have outside of the heap is known long before the next look at all.
+    fn measure_next(&self) {
+        let next = self.eviction.next_measured.fetch_add(1, Ordering::Relaxed);
+        let number = next % self.keyspace.shards();
+        if let Some(shard) = self.keyspace.try_lock(number) {
+            self.eviction.measure(number, &shard);
         }
     }
 
@@ -323,7 +334,9 @@ pub(crate) fn make_room(
             // However late it is, more goes than comes.
             at_least: 2 * (bytes + OVERHEAD_BYTES),
         };
-        excess = work.evict(limit, -margin);
+        work.evict(limit, -margin);
+        server.measure_next();
+        excess = server.excess(limit);
     }
     lease.spent += start.elapsed();
     note_latency(server, "eviction-cycle", start.elapsed());
