@@ -356,25 +356,25 @@ struct Work<'w> {
 }
 
 impl Work<'_> {
-    /// Evicts until memory is at `goal` bytes from the limit, or time is up. Answers the excess.
-    fn evict(&mut self, limit: usize, goal: isize) -> isize {
+    /// Evicts until memory is at `goal` bytes from the limit, or time is up.
+    fn evict(&mut self, limit: usize, goal: isize) {
         let server = self.server;
         let mut freed_in_all = 0;
         loop {
             let mut excess = server.excess(limit);
             if excess <= goal {
-                return excess;
+                return;
             }
             while excess > goal {
                 let Some(freed) = self.evict_some((excess - goal) as usize) else {
                     // Not if only the margin is missing.
                     server.eviction.exhausted.store(excess > 0, Ordering::Relaxed);
-                    return excess;
+                    return;
                 };
                 excess -= freed as isize;
                 freed_in_all += freed;
                 if Instant::now() >= self.until && freed_in_all >= self.at_least {
-                    return server.excess(limit);
+                    return;
                 }
             }
         }
