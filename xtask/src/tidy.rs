@@ -36,6 +36,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "crates/ebb-keyspace/src/entry.rs",
     "crates/ebb-keyspace/src/entry/collection.rs",
     "crates/ebb-keyspace/src/entry/relocate.rs",
+    "crates/ebb-resp/src/frame.rs",
     "crates/ebb-script/src/memory.rs",
     "crates/ebb-script/src/raw/",
     "crates/ebb-server/src/io/",

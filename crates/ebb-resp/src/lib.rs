@@ -2,9 +2,9 @@
 //!
 //! [`request`] finds the commands in what a client sent, [`reply`] writes the answers, and [`client`] is the other
 //! end: it encodes commands and reads replies. Nothing here owns a socket, and nothing here knows a command.
-#![forbid(unsafe_code)]
 
 pub mod client;
+mod frame;
 mod inline;
 mod plain;
 pub mod reply;

@@ -3,6 +3,8 @@
 use ebb_types::float::write_f64;
 use ebb_types::number::{IntegerText, write_i64, write_u64};
 
+use crate::frame;
+
 /// The dialect of a connection. A connection begins with RESP2.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
@@ -118,6 +120,13 @@ impl<'a> ReplyWriter<'a> {
     /// A bulk string.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        if bytes.len() < frame::SHORT {
+            return frame::append_short_bulk(self.out, bytes);
+        }
+        self.long_bulk(bytes);
+    }
+
+    fn long_bulk(&mut self, bytes: &[u8]) {
         self.out.reserve(bytes.len() + HEADER_LEN_MAX);
         self.bulk_header(bytes.len());
         self.raw(bytes);
