@@ -13,6 +13,7 @@ use ebb_keyspace::{Shard, lazyfree};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::Server;
+use crate::pubsub::Sweep;
 use crate::server::unix_ms;
 
 /// A shard's lock is held at most about this long.
@@ -259,11 +260,25 @@ impl Run<'_> {
         if self.server.is_stopping() {
             (0..keyspace.shards()).for_each(|number| audit::forget(&mut keyspace.lock(number)));
         }
+        self.walk_beside();
         let findings = &mut self.report.findings;
         findings.keys = walk.findings.keys;
         if self.report.passes == 1 {
             findings.dangling = walk.findings.dangling;
             walk.findings.flaws.into_iter().for_each(|flaw| findings.add(flaw));
+        }
+    }
+
+    /// Goes over the owners beside the keyspace. What these own moves from none to another.
+    fn walk_beside(&self) {
+        self.server.audit.set_phase("walking over subscriptions");
+        let (mut sweep, mut more) = (Sweep::default(), true);
+        while more && !self.server.is_stopping() {
+            let start = Instant::now();
+            while more && start.elapsed() < SLICE {
+                more = self.server.pubsub.claim_step(&mut sweep);
+            }
+            rest(start);
         }
     }
 

@@ -97,10 +97,12 @@ impl Defrag {
 }
 
 impl Server {
-    /// Every arena of the heap: those of the shards, and those into which workers read values.
+    /// Every arena of the heap: those of the shards, those into which workers read values, and
+    /// those of what is not data.
     pub fn all_arenas(&self) -> Vec<ArenaId> {
         let shards = self.keyspace.arenas().iter().flat_map(|&(data, index)| [data, index]);
         let shards = shards.chain(self.keyspace.partition_arenas());
-        shards.chain(self.workers.iter().map(|worker| worker.arena)).collect()
+        let workers = self.workers.iter().map(|worker| worker.arena);
+        shards.chain(workers).chain(self.pubsub.arenas()).collect()
     }
 }

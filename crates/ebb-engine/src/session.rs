@@ -9,7 +9,7 @@ use ebb_resp::Protocol;
 use crate::acl::Access;
 use crate::blocking::Blocked;
 use crate::clients::Client;
-use crate::pubsub::Subscriptions;
+use crate::pubsub::Subscriber;
 use crate::server::Server;
 use crate::table::Command;
 use crate::tracking::OwnTracking;
@@ -95,7 +95,7 @@ pub struct Session {
     /// The number of the last command, plus one.
     pub last_command: usize,
     /// SUBSCRIBE and its kin; none if there is no subscription.
-    pub(crate) subscriptions: Option<Box<Subscriptions>>,
+    pub(crate) subscriber: Option<Subscriber>,
     /// CLIENT TRACKING.
     pub tracking: Option<Box<OwnTracking>>,
     /// The command that runs may wait.
@@ -135,7 +135,7 @@ impl Session {
             is_retry: false,
             would_block: false,
             blocked: None,
-            subscriptions: None,
+            subscriber: None,
             tracking: None,
             receives: false,
         }
@@ -173,7 +173,7 @@ impl Session {
 
     /// Notes whether messages come to it.
     pub(crate) fn update_receives(&mut self) {
-        self.receives = self.subscriptions.is_some() || self.tracking.is_some();
+        self.receives = self.subscriber.is_some() || self.tracking.is_some();
     }
 
     /// Ends what others do for the client: its connection is closed, or as new again.

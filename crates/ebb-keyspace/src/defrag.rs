@@ -17,7 +17,8 @@ use std::collections::VecDeque;
 
 use ebb_heap::{ArenaId, Block, OutOfMemory, SEGMENT_BYTES};
 
-use crate::entry::relocate::{Moved, Work};
+pub use crate::entry::relocate::Moved;
+use crate::entry::relocate::Work;
 use crate::{Key, KeyHasher, PartId, Shard};
 
 /// Bytes moved in one step: at 1 GB/s and more, some 100 us.
@@ -227,6 +228,12 @@ impl Pass {
             }
         }
         Ok(Step::ShardDone)
+    }
+
+    /// Counts what the caller has moved out of the closed segments, and the keyspace does not
+    /// own.
+    pub fn add_moved(&mut self, moved: Moved) {
+        self.outcome.moved.add(moved);
     }
 
     /// What was done so far.

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use ebb_config::id;
 use ebb_engine::Server;
 use ebb_engine::defrag::{Defrag, State};
+use ebb_engine::pubsub::Sweep;
 use ebb_keyspace::OutOfMemory;
-use ebb_keyspace::defrag::{Fragmentation, Outcome, Pass, Step};
+use ebb_keyspace::defrag::{Fragmentation, Moved, Outcome, Pass, Step};
 use parking_lot::MutexGuard;
 
 use crate::io;
@@ -249,7 +250,30 @@ impl Defragmentation {
             shard.moved_blocks += moved.blocks - before.blocks;
             shard.moved_bytes += moved.bytes - before.bytes;
         }
-        (pass.end(), None)
+        let ended = self.beside(&mut pass, pace);
+        (pass.end(), ended)
+    }
+
+    /// Moves what the keyspace does not own; why that ended before its time, if it did.
+    fn beside(&self, pass: &mut Pass, pace: &mut Pace) -> Option<&'static str> {
+        let (mut sweep, mut more) = (Sweep::default(), true);
+        while more {
+            let (start, mut moved) = (Instant::now(), Moved::default());
+            let mut result = Ok(true);
+            while result == Ok(true) && start.elapsed() < SLICE {
+                result = self.server.pubsub.relocate_step(&mut sweep, &mut moved);
+            }
+            pass.add_moved(moved);
+            self.defrag().hits.fetch_add(moved.blocks, Ordering::Relaxed);
+            more = match result {
+                Ok(more) => more,
+                Err(OutOfMemory) => return Some("no memory to move blocks to"),
+            };
+            if !self.rest(pace) {
+                return Some("activedefrag was switched off");
+            }
+        }
+        None
     }
 
     /// Steps in a shard for as long as its lock may be held.

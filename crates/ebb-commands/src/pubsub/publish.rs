@@ -124,7 +124,7 @@ mod tests {
                     is_unix: false,
                 };
                 let mut session = Session::new(server.clients.add(peer, 0), true);
-                session.subscribe(server, Kind::Channel, b"c");
+                session.subscribe(server, Kind::Channel, b"c").unwrap();
                 sessions.push(session);
             }
         }

@@ -6,7 +6,8 @@
 use ebb_engine::mailbox;
 use ebb_engine::pubsub::Kind;
 use ebb_engine::{
-    Argument, ArgumentKind, CommandResult, CommandSpec, Context, Flags, Group, KeyFlags, KeySpec,
+    Argument, ArgumentKind, CommandError, CommandResult, CommandSpec, Context, Flags, Group,
+    KeyFlags, KeySpec,
 };
 
 pub(super) static SUBSCRIBE: CommandSpec = CommandSpec {
@@ -58,8 +59,14 @@ fn subscribe(ctx: &mut Context<'_>, kind: Kind) -> CommandResult {
         Kind::Shard => b"ssubscribe",
     };
     for &name in &ctx.args[1..] {
-        let count = ctx.session.subscribe(ctx.server, kind, name);
-        confirm(ctx, word, Some(name), count);
+        match ctx.session.subscribe(ctx.server, kind, name) {
+            Ok(count) => confirm(ctx, word, Some(name), count),
+            Err(error) => {
+                // Those before it have begun, and been confirmed.
+                ctx.reply.error(&CommandError::from(error).text());
+                break;
+            }
+        }
     }
     Ok(())
 }

@@ -52,6 +52,7 @@ fn heap_rows(memory: &MemoryFigures, measured: Measured, add: &mut impl FnMut(&s
     owned("collection-tables", memory.collections.0);
     owned("index", memory.dbs.iter().map(|db| db.table).sum());
     owned("heap-arriving", memory.parts.arriving);
+    owned("pubsub", memory.parts.pubsub.0);
     add("heap-other", memory.heap.0.saturating_sub(known) as i64);
     add("heap-holes", memory.heap.1 as i64);
     add("heap-unwritten", -(measured.large.saturating_sub(measured.pages.ranges) as i64));
@@ -67,7 +68,7 @@ fn jemalloc_rows(memory: &MemoryFigures, add: &mut impl FnMut(&str, i64)) {
         ("clients-normal", normal),
         ("clients-pubsub", pubsub),
         ("tracking", parts.tracking),
-        ("pubsub", parts.pubsub),
+        ("pubsub-outside", parts.pubsub.1),
         ("scripts", parts.scripts),
         ("functions", parts.functions),
         ("interpreters", parts.interpreters),

@@ -24,8 +24,8 @@ pub(in super::super) struct Parts {
     pub(in super::super) interpreters: usize,
     /// Who keeps copies of which keys: an estimate.
     pub(in super::super) tracking: usize,
-    /// Channels and patterns with their subscribers: an estimate.
-    pub(in super::super) pubsub: usize,
+    /// Channels and patterns with their subscribers: in the heap, and outside of it.
+    pub(in super::super) pubsub: (usize, usize),
 }
 
 impl Parts {
@@ -40,14 +40,11 @@ impl Parts {
             functions: server.scripting.libraries.lock().bytes(),
             interpreters: eval + functions,
             tracking: server.tracking.keys() * NAME_BYTES + server.tracking.items() * MEMBER_BYTES,
+            pubsub: server.pubsub.bytes(),
             ..Parts::default()
         };
-        let mut subscriptions = 0;
         for client in server.clients.all() {
             let figures = &client.figures;
-            for count in [&figures.channels, &figures.patterns, &figures.shard_channels] {
-                subscriptions += count.load(Ordering::Relaxed);
-            }
             let class = match client.is_subscribed() {
                 true => &mut parts.clients_pubsub,
                 false => &mut parts.clients_normal,
@@ -56,7 +53,6 @@ impl Parts {
             parts.arriving += figures.arriving.load(Ordering::Relaxed);
             parts.clients_own[usize::from(client.is_subscribed())] += client.own_bytes();
         }
-        parts.pubsub = subscriptions * (NAME_BYTES + 2 * MEMBER_BYTES);
         parts
     }
 
@@ -68,7 +64,8 @@ impl Parts {
             + self.scripts
             + self.functions
             + self.tracking
-            + self.pubsub
+            + self.pubsub.0
+            + self.pubsub.1
     }
 }
 
@@ -88,7 +85,7 @@ mod tests {
         let after = Parts::gather(client.server);
         assert!(after.clients_pubsub - before.clients_pubsub >= message.len());
         assert_eq!(after.clients_normal, before.clients_normal);
-        assert!(after.pubsub > 0 && after.histograms > 0);
+        assert!(after.pubsub.0 > 0 && after.pubsub.1 > 0 && after.histograms > 0);
         let stats = client.say("MEMORY STATS");
         for owner in ["owner.data.string", "owner.clients-pubsub", "owner.command-statistics"] {
             assert!(stats.contains(owner), "{owner} is missing in {stats}");

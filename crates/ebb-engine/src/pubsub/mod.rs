@@ -3,11 +3,19 @@
 //! Channels are spread over parts, each behind a lock of its own, which is held while a
 //! message is left for the subscribers: so all of them see messages on a channel in one
 //! order, and nobody gets one after the end of a subscription was confirmed.
+//!
+//! Names, and who listens, are in blocks of the heap ([`names`]): they are counted exactly,
+//! their memory goes back with the last subscription, and defragmentation moves them.
 
-use std::collections::{BTreeSet, HashMap};
+mod moving;
+mod names;
+mod subscribers;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ebb_collections::Arenas;
+use ebb_heap::{ArenaId, OutOfMemory};
 use ebb_keyspace::KeyHasher;
 use ebb_types::glob;
 use parking_lot::{Mutex, RwLock};
@@ -18,6 +26,11 @@ use crate::reply::{Mark, Reply};
 use crate::server::Server;
 use crate::session::Session;
 use crate::table::Resolved;
+
+pub use moving::Sweep;
+use names::{Names, Numbers};
+pub(crate) use subscribers::Subscriber;
+use subscribers::Subscribers;
 
 /// Parts of the table of channels; a power of two.
 const PARTS: usize = 64;
@@ -33,57 +46,6 @@ pub enum Kind {
     Shard,
 }
 
-/// Clients that listen to the same, by ascending number.
-#[derive(Debug, Default)]
-struct Members(Vec<(u64, Arc<Client>)>);
-
-impl Members {
-    fn add(&mut self, client: &Arc<Client>) {
-        if let Err(at) = self.0.binary_search_by_key(&client.id, |(id, _)| *id) {
-            self.0.insert(at, (client.id, Arc::clone(client)));
-        }
-    }
-
-    fn remove(&mut self, id: u64) {
-        if let Ok(at) = self.0.binary_search_by_key(&id, |(id, _)| *id) {
-            self.0.remove(at);
-        }
-    }
-
-    /// Leaves a message for all; answers for how many.
-    fn send(
-        &self,
-        server: &Server,
-        message: &mut Encoded<impl Fn(&mut Reply)>,
-        post: &mut Post,
-    ) -> usize {
-        for (_, client) in &self.0 {
-            post.leave_published(server, client, message.of(client.protocol()));
-        }
-        self.0.len()
-    }
-}
-
-type Names = HashMap<Arc<[u8]>, Members>;
-
-/// Adds a client, and answers the name as it is kept.
-fn join(names: &mut Names, name: &[u8], client: &Arc<Client>) -> Arc<[u8]> {
-    let kept = names.get_key_value(name).map(|(kept, _)| Arc::clone(kept));
-    let kept = kept.unwrap_or_else(|| name.into());
-    names.entry(Arc::clone(&kept)).or_default().add(client);
-    kept
-}
-
-/// Removes a client, and the name that nobody listens to any more.
-fn leave(names: &mut Names, name: &[u8], id: u64) {
-    if let Some(members) = names.get_mut(name) {
-        members.remove(id);
-        if members.0.is_empty() {
-            names.remove(name);
-        }
-    }
-}
-
 /// Channels in parts.
 struct Channels {
     parts: Box<[Mutex<Names>]>,
@@ -91,8 +53,8 @@ struct Channels {
 }
 
 impl Channels {
-    fn new() -> Channels {
-        let parts = (0..PARTS).map(|_| Mutex::default()).collect();
+    fn new(arenas: Arenas) -> Channels {
+        let parts = (0..PARTS).map(|_| Mutex::new(Names::new(arenas))).collect();
         Channels { parts, hasher: KeyHasher::random() }
     }
 
@@ -106,21 +68,29 @@ impl Channels {
 }
 
 /// All subscriptions.
+///
+/// Locks are taken in this order: what one client listens to, a part of the channels or the
+/// patterns, the subscribers.
 pub struct PubSub {
+    arenas: Arenas,
     channels: Channels,
     shard_channels: Channels,
     patterns: RwLock<Names>,
     /// Patterns, so that without any nobody takes their lock.
     pattern_count: AtomicUsize,
+    subscribers: RwLock<Subscribers>,
 }
 
 impl Default for PubSub {
     fn default() -> PubSub {
+        let arenas = Arenas { data: ArenaId::new(), index: ArenaId::new() };
         PubSub {
-            channels: Channels::new(),
-            shard_channels: Channels::new(),
-            patterns: RwLock::default(),
+            arenas,
+            channels: Channels::new(arenas),
+            shard_channels: Channels::new(arenas),
+            patterns: RwLock::new(Names::new(arenas)),
             pattern_count: AtomicUsize::new(0),
+            subscribers: RwLock::default(),
         }
     }
 }
@@ -130,24 +100,30 @@ impl PubSub {
         if kind == Kind::Shard { &self.shard_channels } else { &self.channels }
     }
 
-    fn add(&self, kind: Kind, name: &[u8], client: &Arc<Client>) -> Arc<[u8]> {
-        if kind == Kind::Pattern {
-            let mut patterns = self.patterns.write();
-            let kept = join(&mut patterns, name, client);
-            self.pattern_count.store(patterns.len(), Ordering::Release);
-            return kept;
+    /// Works on the names of a kind among which this one is, or would be.
+    fn edit<R>(&self, kind: Kind, name: &[u8], work: impl FnOnce(&mut Names) -> R) -> R {
+        if kind != Kind::Pattern {
+            return work(&mut self.channels(kind).part(name).lock());
         }
-        join(&mut self.channels(kind).part(name).lock(), name, client)
+        let mut patterns = self.patterns.write();
+        let result = work(&mut patterns);
+        self.pattern_count.store(patterns.len(), Ordering::Release);
+        result
     }
 
-    fn remove(&self, kind: Kind, name: &[u8], id: u64) {
-        if kind == Kind::Pattern {
-            let mut patterns = self.patterns.write();
-            leave(&mut patterns, name, id);
-            self.pattern_count.store(patterns.len(), Ordering::Release);
-            return;
+    /// Leaves a message for all subscribers with these numbers; answers for how many.
+    fn send(
+        &self,
+        server: &Server,
+        numbers: Numbers<'_>,
+        message: &mut Encoded<impl Fn(&mut Reply)>,
+        post: &mut Post,
+    ) -> usize {
+        let subscribers = self.subscribers.read();
+        for seat in numbers.iter().filter_map(|number| subscribers.get(number)) {
+            post.leave_published(server, &seat.client, message.of(seat.client.protocol()));
         }
-        leave(&mut self.channels(kind).part(name).lock(), name, id);
+        numbers.len()
     }
 
     /// Publishes a message; answers how many clients get it.
@@ -162,17 +138,17 @@ impl PubSub {
         let word: &[u8] = if kind == Kind::Shard { b"smessage" } else { b"message" };
         let mut message = Encoded::new(|reply| write_message(reply, &[word, channel, payload]));
         let mut receivers = match self.channels(kind).part(channel).lock().get(channel) {
-            Some(members) => members.send(server, &mut message, post),
+            Some(numbers) => self.send(server, numbers, &mut message, post),
             None => 0,
         };
         if kind != Kind::Shard && self.pattern_count() > 0 {
-            for (pattern, members) in self.patterns.read().iter() {
+            self.patterns.read().for_each(|pattern, numbers| {
                 if glob::matches(pattern, channel, false) {
                     let parts: [&[u8]; 4] = [b"pmessage", pattern, channel, payload];
                     let mut message = Encoded::new(|reply| write_message(reply, &parts));
-                    receivers += members.send(server, &mut message, post);
+                    receivers += self.send(server, numbers, &mut message, post);
                 }
-            }
+            });
         }
         receivers
     }
@@ -189,18 +165,18 @@ impl PubSub {
 
     /// Subscribers of a channel.
     pub fn subscribers(&self, kind: Kind, channel: &[u8]) -> usize {
-        self.channels(kind).part(channel).lock().get(channel).map_or(0, |members| members.0.len())
+        self.channels(kind).part(channel).lock().get(channel).map_or(0, Numbers::len)
     }
 
     /// The channels that have subscribers; those that match a pattern, if there is one.
-    pub fn list(&self, kind: Kind, pattern: Option<&[u8]>) -> Vec<Arc<[u8]>> {
+    pub fn list(&self, kind: Kind, pattern: Option<&[u8]>) -> Vec<Box<[u8]>> {
         let mut found = Vec::new();
         for part in &self.channels(kind).parts {
-            let part = part.lock();
-            let wanted = |name: &&Arc<[u8]>| {
-                pattern.is_none_or(|pattern| glob::matches(pattern, name, false))
-            };
-            found.extend(part.keys().filter(wanted).cloned());
+            part.lock().for_each(|name, _| {
+                if pattern.is_none_or(|pattern| glob::matches(pattern, name, false)) {
+                    found.push(name.into());
+                }
+            });
         }
         found
     }
@@ -208,9 +184,11 @@ impl PubSub {
     /// Visits every subscription.
     pub(crate) fn each_subscription(&self, mut visit: impl FnMut(Kind, &[u8], &Arc<Client>)) {
         let mut visit_all = |kind, names: &Names| {
-            for (name, members) in names {
-                members.0.iter().for_each(|(_, client)| visit(kind, name, client));
-            }
+            let subscribers = self.subscribers.read();
+            names.for_each(|name, numbers| {
+                let seats = numbers.iter().filter_map(|number| subscribers.get(number));
+                seats.for_each(|seat| visit(kind, name, &seat.client));
+            });
         };
         for kind in [Kind::Channel, Kind::Shard] {
             let parts = &self.channels(kind).parts;
@@ -226,36 +204,6 @@ fn write_message(reply: &mut Reply, parts: &[&[u8]]) {
     parts.iter().for_each(|part| reply.bulk(part));
 }
 
-/// What one client listens to.
-#[derive(Debug, Default)]
-pub struct Subscriptions {
-    channels: BTreeSet<Arc<[u8]>>,
-    patterns: BTreeSet<Arc<[u8]>>,
-    shard_channels: BTreeSet<Arc<[u8]>>,
-}
-
-impl Subscriptions {
-    fn of(&mut self, kind: Kind) -> &mut BTreeSet<Arc<[u8]>> {
-        match kind {
-            Kind::Channel => &mut self.channels,
-            Kind::Pattern => &mut self.patterns,
-            Kind::Shard => &mut self.shard_channels,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.channels.is_empty() && self.patterns.is_empty() && self.shard_channels.is_empty()
-    }
-
-    /// The number that confirmations tell: channels and patterns count together.
-    fn count(&self, kind: Kind) -> usize {
-        match kind {
-            Kind::Shard => self.shard_channels.len(),
-            Kind::Channel | Kind::Pattern => self.channels.len() + self.patterns.len(),
-        }
-    }
-}
-
 impl Client {
     /// Whether it listens to anything.
     pub fn is_subscribed(&self) -> bool {
@@ -269,41 +217,59 @@ impl Session {
     /// Whether the client listens to anything.
     #[inline]
     pub fn is_subscribed(&self) -> bool {
-        self.subscriptions.is_some()
+        self.subscriber.is_some()
     }
 
     /// Begins a subscription; answers how many there are.
-    pub fn subscribe(&mut self, server: &Server, kind: Kind, name: &[u8]) -> usize {
-        let subscriptions = self.subscriptions.get_or_insert_default();
-        if !subscriptions.of(kind).contains(name) {
-            let kept = server.pubsub.add(kind, name, &self.client);
-            subscriptions.of(kind).insert(kept);
+    pub fn subscribe(
+        &mut self,
+        server: &Server,
+        kind: Kind,
+        name: &[u8],
+    ) -> Result<usize, OutOfMemory> {
+        let pubsub = &server.pubsub;
+        let enroll = || pubsub.subscribers.write().enroll(&self.client, pubsub.arenas);
+        let subscriber = self.subscriber.get_or_insert_with(enroll);
+        let mut own = subscriber.subscriptions.lock();
+        let mut result = own.add(kind, name).map(|_| ());
+        if result.is_ok() {
+            result = pubsub.edit(kind, name, |names| names.add(name, subscriber.number));
+            if result.is_err() {
+                own.of(kind).forget(name);
+            }
         }
-        let count = subscriptions.count(kind);
-        self.show_subscriptions();
-        count
+        let count = own.count(kind);
+        drop(own);
+        self.show_subscriptions(server);
+        result.map(|()| count)
     }
 
     /// Ends a subscription; answers how many are left.
     pub fn unsubscribe(&mut self, server: &Server, kind: Kind, name: &[u8]) -> usize {
-        let Some(subscriptions) = &mut self.subscriptions else { return 0 };
-        if subscriptions.of(kind).remove(name) {
-            server.pubsub.remove(kind, name, self.client.id);
+        let Some(subscriber) = &self.subscriber else { return 0 };
+        let mut own = subscriber.subscriptions.lock();
+        if own.of(kind).forget(name) {
+            server.pubsub.edit(kind, name, |names| names.remove(name, subscriber.number));
         }
-        let count = subscriptions.count(kind);
-        self.show_subscriptions();
+        let count = own.count(kind);
+        drop(own);
+        self.show_subscriptions(server);
         count
     }
 
-    /// The names of all subscriptions of a kind.
-    pub fn subscribed(&mut self, kind: Kind) -> Vec<Arc<[u8]>> {
-        let names = self.subscriptions.as_mut().map(|all| all.of(kind).iter().cloned().collect());
-        names.unwrap_or_default()
+    /// The names of all subscriptions of a kind, in order.
+    pub fn subscribed(&self, kind: Kind) -> Vec<Box<[u8]>> {
+        let mut all: Vec<Box<[u8]>> = Vec::new();
+        if let Some(subscriber) = &self.subscriber {
+            subscriber.subscriptions.lock().of(kind).for_each(|name, _| all.push(name.into()));
+        }
+        all.sort_unstable();
+        all
     }
 
     /// How many subscriptions confirmations of this kind count.
     pub fn subscription_count(&self, kind: Kind) -> usize {
-        self.subscriptions.as_ref().map_or(0, |all| all.count(kind))
+        self.subscriber.as_ref().map_or(0, |all| all.subscriptions.lock().count(kind))
     }
 
     /// Ends all subscriptions without a word.
@@ -316,15 +282,16 @@ impl Session {
     }
 
     /// Shows others what the client listens to.
-    fn show_subscriptions(&mut self) {
+    fn show_subscriptions(&mut self, server: &Server) {
+        let all = self.subscriber.as_ref();
+        let lens = all.map_or([0; 3], |all| all.subscriptions.lock().lens());
         let figures = &self.client.figures;
-        let all = self.subscriptions.as_deref();
-        let count = |kind: fn(&Subscriptions) -> usize| all.map_or(0, kind);
-        figures.channels.store(count(|all| all.channels.len()), Ordering::Relaxed);
-        figures.patterns.store(count(|all| all.patterns.len()), Ordering::Relaxed);
-        figures.shard_channels.store(count(|all| all.shard_channels.len()), Ordering::Relaxed);
-        if all.is_some_and(Subscriptions::is_empty) {
-            self.subscriptions = None;
+        let places = [&figures.channels, &figures.patterns, &figures.shard_channels];
+        places.iter().zip(lens).for_each(|(place, len)| place.store(len, Ordering::Relaxed));
+        if lens == [0; 3]
+            && let Some(subscriber) = self.subscriber.take()
+        {
+            server.pubsub.subscribers.write().dismiss(subscriber.number);
         }
         self.update_receives();
     }
