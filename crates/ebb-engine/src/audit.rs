@@ -13,7 +13,7 @@ use ebb_keyspace::{Shard, lazyfree};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::Server;
-use crate::pubsub::Sweep;
+use crate::beside::Walk as WalkBeside;
 use crate::server::unix_ms;
 
 /// A shard's lock is held at most about this long.
@@ -271,12 +271,12 @@ impl Run<'_> {
 
     /// Goes over the owners beside the keyspace. What these own moves from none to another.
     fn walk_beside(&self) {
-        self.server.audit.set_phase("walking over subscriptions");
-        let (mut sweep, mut more) = (Sweep::default(), true);
+        self.server.audit.set_phase("walking over subscriptions and scripts");
+        let (mut walk, mut more) = (WalkBeside::default(), true);
         while more && !self.server.is_stopping() {
             let start = Instant::now();
             while more && start.elapsed() < SLICE {
-                more = self.server.pubsub.claim_step(&mut sweep);
+                more = self.server.claim_beside(&mut walk);
             }
             rest(start);
         }

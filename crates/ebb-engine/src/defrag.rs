@@ -103,6 +103,6 @@ impl Server {
         let shards = self.keyspace.arenas().iter().flat_map(|&(data, index)| [data, index]);
         let shards = shards.chain(self.keyspace.partition_arenas());
         let workers = self.workers.iter().map(|worker| worker.arena);
-        shards.chain(workers).chain(self.pubsub.arenas()).collect()
+        shards.chain(workers).chain(self.arenas_beside()).collect()
     }
 }

@@ -18,6 +18,7 @@ pub const REDIS_VERSION: &str = "7.2.4";
 pub mod acl;
 mod ahead;
 pub mod audit;
+pub mod beside;
 pub mod blocking;
 mod call;
 mod client_eviction;

@@ -1,8 +1,6 @@
 //! Compiled code that an interpreter keeps, by what commands call it.
 
-use std::borrow::Borrow;
-use std::collections::{HashMap, HashSet};
-use std::hash::{Hash, Hasher};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -37,44 +35,27 @@ struct Known {
     code: Rc<Code>,
 }
 
-impl Borrow<[u8]> for Known {
-    fn borrow(&self) -> &[u8] {
-        &self.script.source
-    }
-}
-
-impl Hash for Known {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.script.source.hash(state);
-    }
-}
-
-impl PartialEq for Known {
-    fn eq(&self, other: &Known) -> bool {
-        self.script.source == other.script.source
-    }
-}
-
-impl Eq for Known {}
-
 /// Scripts: by their source, because that is found faster than its digest, and by their digest.
 pub(crate) struct Scripts {
-    by_source: HashSet<Known, RandomState>,
+    /// By the hash of the source. Of two with the same hash, the one that came last is here.
+    by_source: HashMap<u64, Known, RandomState>,
+    hasher: RandomState,
     by_digest: HashMap<Sha, Known, RandomState>,
     sweep_at: usize,
 }
 
 impl Default for Scripts {
     fn default() -> Scripts {
-        let (by_source, by_digest) = (HashSet::with_hasher(keyed()), HashMap::with_hasher(keyed()));
-        Scripts { by_source, by_digest, sweep_at: 0 }
+        let (by_source, by_digest) = (HashMap::with_hasher(keyed()), HashMap::with_hasher(keyed()));
+        Scripts { by_source, hasher: keyed(), by_digest, sweep_at: 0 }
     }
 }
 
 impl Scripts {
     /// The script with this source, if the server still has it.
     pub(crate) fn with_source(&self, source: &[u8]) -> Option<(&Script, &Rc<Code>)> {
-        self.by_source.get(source).and_then(Known::live)
+        let known = self.by_source.get(&self.hasher.hash_one(source))?;
+        known.live().filter(|(script, _)| script.is(source))
     }
 
     /// The script with this digest, if the server still has it.
@@ -86,10 +67,11 @@ impl Scripts {
     pub(crate) fn add(&mut self, script: Arc<Script>, code: &Rc<Code>) -> Vec<i32> {
         let known = Known { script, code: Rc::clone(code) };
         let replaced = self.by_digest.insert(known.script.sha, known.clone());
-        self.by_source.replace(known);
+        let hash = self.hasher.hash_one(&*known.script.source());
+        self.by_source.insert(hash, known);
         let mut free: Vec<i32> = replaced.iter().map(|known| known.code.slot).collect();
         if self.by_digest.len() >= self.sweep_at.max(EVALUATED_MAX * 2) {
-            self.by_source.retain(|known| known.live().is_some());
+            self.by_source.retain(|_, known| known.live().is_some());
             self.by_digest.retain(|_, known| {
                 let lives = known.live().is_some();
                 if !lives {
@@ -166,15 +148,22 @@ impl Functions {
 
 #[cfg(test)]
 mod tests {
+    use ebb_engine::scripting::Sources;
+
     use super::*;
 
     fn code(slot: i32) -> Rc<Code> {
         Rc::new(Code { name: "".into(), flags: None, slot })
     }
 
+    thread_local! {
+        static SOURCES: Sources = Sources::default();
+    }
+
     fn script(number: usize) -> Arc<Script> {
         let source = format!("return {number}");
-        Arc::new(Script::new(crate::api::hex(source.as_bytes()), source.as_bytes(), None))
+        let sha = crate::api::hex(source.as_bytes());
+        SOURCES.with(|sources| sources.script(sha, source.as_bytes(), None).unwrap())
     }
 
     #[test]
@@ -187,12 +176,12 @@ mod tests {
             freed.extend(scripts.add(script, &code(number as i32)));
         }
         for script in (0..EVALUATED_MAX * 5).map(script) {
-            let known = scripts.with_source(&script.source).is_some();
+            let known = scripts.with_source(&script.source()).is_some();
             assert_eq!(known, cache.contains(&script.sha));
             assert_eq!(known, scripts.with_digest(&script.sha).is_some());
         }
         let new = script(EVALUATED_MAX * 5 - 1);
-        let found = scripts.with_source(&new.source).unwrap();
+        let found = scripts.with_source(&new.source()).unwrap();
         assert_eq!((found.0.sha, found.1.slot), (new.sha, EVALUATED_MAX as i32 * 5 - 1));
         assert!(scripts.by_source.len() <= EVALUATED_MAX * 2 && !freed.is_empty());
         assert_eq!(scripts.by_digest.len() + freed.len(), EVALUATED_MAX * 5);

@@ -81,7 +81,7 @@ fn add(
         Some(script) => script,
         None => {
             let (flags, _) = shebang::script(source)?;
-            Arc::new(Script::new(sha, source, flags))
+            scripting.sources.script(sha, source, flags)?
         }
     };
     let known = machine.scripts.borrow().with_digest(&sha).map(|(_, code)| Rc::clone(code));
@@ -96,7 +96,8 @@ fn add(
 
 /// Compiles a script in an interpreter.
 fn compile(machine: &Machine, script: &Arc<Script>) -> Result<Rc<Code>, CommandError> {
-    let (flags, code) = shebang::script(&script.source)?;
+    let source = script.source();
+    let (flags, code) = shebang::script(&source)?;
     let function = machine.compile(code, "@user_script").map_err(|text| {
         CommandError::new(format!("ERR Error compiling script (new function): {text}"))
     })?;

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use ebb_config::id;
 use ebb_engine::Server;
+use ebb_engine::beside;
 use ebb_engine::defrag::{Defrag, State};
-use ebb_engine::pubsub::Sweep;
 use ebb_keyspace::OutOfMemory;
 use ebb_keyspace::defrag::{Fragmentation, Moved, Outcome, Pass, Step};
 use parking_lot::MutexGuard;
@@ -256,12 +256,12 @@ impl Defragmentation {
 
     /// Moves what the keyspace does not own; why that ended before its time, if it did.
     fn beside(&self, pass: &mut Pass, pace: &mut Pace) -> Option<&'static str> {
-        let (mut sweep, mut more) = (Sweep::default(), true);
+        let (mut walk, mut more) = (beside::Walk::default(), true);
         while more {
             let (start, mut moved) = (Instant::now(), Moved::default());
             let mut result = Ok(true);
             while result == Ok(true) && start.elapsed() < SLICE {
-                result = self.server.pubsub.relocate_step(&mut sweep, &mut moved);
+                result = self.server.relocate_beside(&mut walk, &mut moved);
             }
             pass.add_moved(moved);
             self.defrag().hits.fetch_add(moved.blocks, Ordering::Relaxed);

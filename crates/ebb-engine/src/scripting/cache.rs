@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use super::ScriptFlags;
+use super::Script;
 
 /// SHA-1 in 40 lower-case hexadecimal digits.
 pub type Sha = [u8; 40];
@@ -12,38 +12,6 @@ pub type Sha = [u8; 40];
 /// More scripts than this that nobody asked to keep (SCRIPT LOAD) are forgotten, the one that
 /// was not used for longest first.
 pub const EVALUATED_MAX: usize = 500;
-
-/// A script whose source compiles.
-#[derive(Debug)]
-pub struct Script {
-    /// Its digest.
-    pub sha: Sha,
-    /// The source as it was given.
-    pub source: Box<[u8]>,
-    /// What its first line says of it; `None` if that line says nothing, and the rules from
-    /// before Redis 7 hold.
-    pub flags: Option<ScriptFlags>,
-    /// When it was used, counted in uses of scripts.
-    last_use: AtomicU64,
-    is_forgotten: AtomicBool,
-}
-
-impl Script {
-    /// A script that was never used.
-    pub fn new(sha: Sha, source: &[u8], flags: Option<ScriptFlags>) -> Script {
-        let (last_use, is_forgotten) = Default::default();
-        Script { sha, source: source.into(), flags, last_use, is_forgotten }
-    }
-
-    /// The server has forgotten it: who kept it besides must ask again.
-    pub fn is_forgotten(&self) -> bool {
-        self.is_forgotten.load(Ordering::Acquire)
-    }
-
-    pub(super) fn note_use(&self, number: u64) {
-        self.last_use.store(number, Ordering::Relaxed);
-    }
-}
 
 #[derive(Debug)]
 struct Cached {
@@ -56,6 +24,7 @@ struct Cached {
 pub struct ScriptCache {
     scripts: HashMap<Sha, Cached>,
     evaluated: usize,
+    /// Of their sources.
     bytes: usize,
     /// Scripts forgotten because there were too many.
     pub evicted: u64,
@@ -92,7 +61,7 @@ impl ScriptCache {
         }
         // It may have been forgotten between its last use and now.
         script.is_forgotten.store(false, Ordering::Release);
-        self.bytes += script.source.len() + OVERHEAD;
+        self.bytes += script.source_len();
         self.scripts.insert(script.sha, Cached { script, is_kept: keep });
     }
 
@@ -103,7 +72,7 @@ impl ScriptCache {
         let Some(sha) = oldest.map(|cached| cached.script.sha) else { return };
         if let Some(Cached { script, .. }) = self.scripts.remove(&sha) {
             script.is_forgotten.store(true, Ordering::Release);
-            self.bytes -= script.source.len() + OVERHEAD;
+            self.bytes -= script.source_len();
             self.evaluated -= 1;
             self.evicted += 1;
         }
@@ -129,18 +98,27 @@ impl ScriptCache {
 
     /// Bytes of the sources and of what holds them.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.overhead()
+    }
+
+    /// Bytes of what holds the sources.
+    pub(super) fn overhead(&self) -> usize {
+        self.len() * OVERHEAD
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use super::super::Sources;
     use super::*;
 
     fn script(number: usize) -> Arc<Script> {
+        static SOURCES: LazyLock<Sources> = LazyLock::new(Sources::default);
         let mut sha = [b'0'; 40];
         sha[..8].copy_from_slice(format!("{number:08}").as_bytes());
-        Arc::new(Script::new(sha, b"return 1", None))
+        SOURCES.script(sha, b"return 1", None).unwrap()
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod cache;
 mod libraries;
 mod nested;
 mod running;
+mod sources;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -13,10 +14,12 @@ use parking_lot::Mutex;
 use crate::server::Server;
 use crate::spec::bits;
 
-pub use cache::{EVALUATED_MAX, Script, ScriptCache, Sha};
+pub use cache::{EVALUATED_MAX, ScriptCache, Sha};
 pub use libraries::{Function, Libraries, Library};
 pub use nested::Rules;
 pub use running::{Interruption, KillError, Running};
+pub(crate) use sources::Walk as SourceWalk;
+pub use sources::{Script, Sources};
 
 bits! {
     /// What a script or a function says of itself; the words are those of its first line.
@@ -57,6 +60,8 @@ pub struct VmBytes {
 
 /// The scripts and functions of a server.
 pub struct Scripting {
+    /// Where the sources of scripts are.
+    pub sources: Sources,
     /// Scripts by digest.
     pub cache: Mutex<ScriptCache>,
     /// Libraries of functions.
@@ -75,6 +80,7 @@ pub struct Scripting {
 impl Scripting {
     pub(crate) fn new(workers: usize) -> Scripting {
         Scripting {
+            sources: Sources::default(),
             cache: Mutex::default(),
             libraries: Mutex::default(),
             allow_all: AtomicBool::new(false),
@@ -99,6 +105,13 @@ impl Scripting {
     /// How often all scripts were forgotten.
     pub fn flushes(&self) -> u64 {
         self.flushes.load(Ordering::Acquire)
+    }
+
+    /// Bytes of scripts, those included that only interpreters still have: of their sources, in
+    /// the heap, and what is outside of it.
+    pub fn script_bytes(&self) -> (usize, usize) {
+        let outside = self.cache.lock().overhead() + self.sources.outside_bytes();
+        (self.sources.arena().live_bytes(), outside)
     }
 
     /// Bytes of all interpreters: those of scripts, and those of functions.

@@ -53,6 +53,7 @@ fn heap_rows(memory: &MemoryFigures, measured: Measured, add: &mut impl FnMut(&s
     owned("index", memory.dbs.iter().map(|db| db.table).sum());
     owned("heap-arriving", memory.parts.arriving);
     owned("pubsub", memory.parts.pubsub.0);
+    owned("scripts", memory.parts.scripts.0);
     add("heap-other", memory.heap.0.saturating_sub(known) as i64);
     add("heap-holes", memory.heap.1 as i64);
     add("heap-unwritten", -(measured.large.saturating_sub(measured.pages.ranges) as i64));
@@ -69,7 +70,7 @@ fn jemalloc_rows(memory: &MemoryFigures, add: &mut impl FnMut(&str, i64)) {
         ("clients-pubsub", pubsub),
         ("tracking", parts.tracking),
         ("pubsub-outside", parts.pubsub.1),
-        ("scripts", parts.scripts),
+        ("scripts-outside", parts.scripts.1),
         ("functions", parts.functions),
         ("interpreters", parts.interpreters),
         ("command-statistics", parts.histograms),

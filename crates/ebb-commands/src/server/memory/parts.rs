@@ -17,8 +17,9 @@ pub(in super::super) struct Parts {
     pub(in super::super) arriving: usize,
     /// Counts and distributions of latencies of commands.
     pub(in super::super) histograms: usize,
-    /// Sources and compiled forms of scripts, and of functions.
-    pub(in super::super) scripts: usize,
+    /// Cached scripts: their sources in the heap, and what is outside of it.
+    pub(in super::super) scripts: (usize, usize),
+    /// Sources and names of functions.
     pub(in super::super) functions: usize,
     /// The interpreters that run both, as they were after their last use.
     pub(in super::super) interpreters: usize,
@@ -36,7 +37,7 @@ impl Parts {
         let (eval, functions) = server.scripting.vm_bytes();
         let mut parts = Parts {
             histograms: stats::histogram_bytes(server.workers.iter().map(|worker| &worker.totals)),
-            scripts: server.scripting.cache.lock().bytes(),
+            scripts: server.scripting.script_bytes(),
             functions: server.scripting.libraries.lock().bytes(),
             interpreters: eval + functions,
             tracking: server.tracking.keys() * NAME_BYTES + server.tracking.items() * MEMBER_BYTES,
@@ -61,7 +62,8 @@ impl Parts {
         self.clients_normal
             + self.clients_pubsub
             + self.histograms
-            + self.scripts
+            + self.scripts.0
+            + self.scripts.1
             + self.functions
             + self.tracking
             + self.pubsub.0

@@ -42,7 +42,7 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
         ("clients.normal".into(), int(memory.parts.clients_normal + memory.parts.clients_pubsub)),
         ("cluster.links".into(), int(0)),
         ("aof.buffer".into(), int(0)),
-        ("lua.caches".into(), int(memory.parts.scripts)),
+        ("lua.caches".into(), int(memory.parts.scripts.0 + memory.parts.scripts.1)),
         ("functions.caches".into(), int(memory.parts.functions)),
     ];
     rows.extend(memory.dbs.iter().map(|db| (format!("db.{}", db.number), Value::Db(*db))));
