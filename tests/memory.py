@@ -457,10 +457,53 @@ def owners_of_scripts(binary):
         assert rows["interpreters"] > 1 << 20, rows
 
 
+def subscriptions(binary):
+    """Channels that somebody listens to lie in the heap: they move, and their memory comes back."""
+    count, options = 200_000, ("--io-threads", 2, "--active-defrag-ignore-bytes", "1mb")
+    with Server(binary, *options) as server:
+        client, listener = Client(server.port), Client(server.port)
+
+        def each(word, names):
+            for at in range(0, len(names), 500):
+                listener.send(word, *names[at:at + 500])
+                for name in names[at:at + 500]:
+                    assert listener.read()[1] == name.encode()
+
+        def pubsub():
+            stats = as_dict(client("MEMORY", "STATS"))
+            return stats["owner.pubsub"], stats["owner.pubsub-outside"]
+
+        names = ["channel:%d" % n for n in range(count)]
+        before = resident(server)
+        each("SUBSCRIBE", names)
+        inside, outside = pubsub()
+        print("  %d bytes a channel in the heap, %d outside" % (inside // count, outside // count))
+        # Its name twice, for the channel and for the client, and an entry in a table for each.
+        assert 60 * count < inside < 90 * count and outside < 20 * count, (inside, outside)
+        random.Random(1).shuffle(names)
+        gone, left = names[:count * 3 // 4], names[count * 3 // 4:]
+        each("UNSUBSCRIBE", gone)
+        end = time.time() + 30
+        while resident(server) - before > 100 * len(left) + (4 << 20):
+            assert time.time() < end, (before, resident(server), client("MEMORY", "DEFRAG", "STATUS"))
+            time.sleep(0.1)
+        assert figure(client, "active_defrag_hits") > 0
+        for name in left[:500]:
+            assert client("PUBLISH", name, "text") == 1
+            assert listener.read() == [b"message", name.encode(), b"text"]
+        assert client("PUBLISH", gone[0], "text") == 0
+        scripts = ["return '%d'" % n for n in range(1000)]
+        client.pipeline([("EVAL", script, "0") for script in scripts])
+        clean(audit(client))
+        each("UNSUBSCRIBE", left)
+        assert pubsub()[0] == 0 and pubsub()[1] < 200_000, pubsub()
+        assert client("PUBSUB", "CHANNELS") == []
+
+
 def main():
     binary = sys.argv[1]
     owners = (owners_of_data, owners_of_clients, owners_of_scripts)
-    for test in (planted, sent, surveys, lazy, returned, busy, *owners):
+    for test in (planted, sent, surveys, lazy, returned, busy, subscriptions, *owners):
         print(test.__name__, flush=True)
         test(binary)
 

@@ -83,6 +83,7 @@ class Load(threading.Thread):
             lambda: ("MOVE", key, "1"),
             lambda: ("SORT", key, "ALPHA", "STORE", other),
             lambda: ("EVAL", "redis.call('set', KEYS[1], ARGV[1]) return redis.call('strlen', KEYS[1])", "1", key, self.text()),
+            lambda: ("EVAL", "return %d -- %s" % (d.randrange(3000), "x" * d.randrange(300)), "0"),
             lambda: ("SCAN", "0", "COUNT", "50"),
             lambda: ("LRANGE", key, "0", "-1"),
             lambda: ("SMEMBERS", key),
@@ -140,6 +141,49 @@ class Model(threading.Thread):
             self.problem = problem
 
 
+class Listeners(threading.Thread):
+    """Clients that listen to ever other channels, and a model of who listens to what."""
+
+    def __init__(self, server, seed, until):
+        super().__init__(daemon=True)
+        self.publisher, self.dice, self.until = server.client(timeout=600), random.Random(seed), until
+        self.clients = [(server.client(timeout=600), set()) for _ in range(8)]
+        self.problem, self.checks = None, 0
+
+    def names(self):
+        return {"%s%d" % ("channel:" * self.dice.choice([1, 5]), self.dice.randrange(3000)) for _ in range(40)}
+
+    def change(self):
+        client, model = self.dice.choice(self.clients)
+        # Now they listen to more, now to less.
+        begins = self.dice.random() < (0.8 if int(time.time()) // 20 % 2 else 0.3)
+        names = self.names()
+        client.send("SUBSCRIBE" if begins else "UNSUBSCRIBE", *names)
+        for name in names:
+            (model.add if begins else model.discard)(name)
+            reply = client.read()
+            if reply[1].decode() != name or reply[2] != len(model):
+                raise Failure("%d subscriptions, but %r" % (len(model), reply))
+
+    def publish(self):
+        for name in self.names():
+            listeners = [client for client, model in self.clients if name in model]
+            if self.publisher("PUBLISH", name, "text") != len(listeners):
+                raise Failure("%s has %d listeners" % (name, len(listeners)))
+            for client in listeners:
+                if client.read() != [b"message", name.encode(), b"text"]:
+                    raise Failure("a message of %s is lost" % name)
+            self.checks += 1
+
+    def run(self):
+        try:
+            while time.time() < self.until:
+                self.change()
+                self.publish()
+        except Exception as problem:  # noqa: BLE001
+            self.problem = problem
+
+
 def end_of(log):
     """The end of a log, or what a sanitizer reports there."""
     at = max(log.find("WARNING: ThreadSanitizer"), log.find("ERROR: AddressSanitizer"))
@@ -148,7 +192,7 @@ def end_of(log):
 
 def disturb(client, dice, number):
     """Changes something about the server."""
-    choice = number % 8
+    choice = number % 9
     if choice == 0:
         client("CONFIG", "SET", "maxmemory-policy", dice.choice(POLICIES))
     elif choice == 1:
@@ -163,8 +207,21 @@ def disturb(client, dice, number):
         client("CONFIG", "SET", "hash-max-listpack-entries", str(dice.choice([0, 8, 512])))
     elif choice == 6:
         client("CONFIG", "SET", "list-compress-depth", str(dice.choice([0, 1, 2])))
+    elif choice == 7:
+        client("MEMORY", "AUDIT", "START")
     else:
         client("INFO", "everything")
+
+
+def audited(client):
+    """The verdict of an audit when all is quiet."""
+    while client("MEMORY", "AUDIT", "START") != "OK":
+        time.sleep(1)
+    report = None
+    while report is None or b"verdict" not in report:
+        time.sleep(1)
+        report = client("MEMORY", "AUDIT", "REPORT")
+    return report[report.index(b"verdict") + 1]
 
 
 def main():
@@ -183,7 +240,8 @@ def main():
                  "--active-defrag-cycle-max", "75"]
     with Server(options.binary, *arguments) as server:
         loads = [Load(server, options.seed + n, until) for n in range(4)]
-        threads = loads + [Model(server, options.seed + 99, until)]
+        model, listeners = (one(server, options.seed + 99, until) for one in (Model, Listeners))
+        threads = loads + [model, listeners]
         for thread in threads:
             thread.start()
         client, number, most = server.client(timeout=600), 0, 0
@@ -206,9 +264,12 @@ def main():
         if problems:
             raise SystemExit("soak: %s\n%s" % (problems[0], end_of(server.log())))
         stats = dict(line.split(":", 1) for line in client("INFO", "stats").decode().split("\r\n") if ":" in line)
-        print("soak: %d commands, %d checks, %s keys evicted, %s expired, %s blocks moved, at most %.1f MB counted" % (
-            sum(load.commands for load in loads), threads[-1].checks, stats["evicted_keys"],
+        print("soak: %d commands, %d checks, %d messages, %s keys evicted, %s expired, %s blocks moved, at most %.1f MB counted" % (
+            sum(load.commands for load in loads), model.checks, listeners.checks, stats["evicted_keys"],
             stats["expired_keys"], stats["active_defrag_hits"], most / 2**20))
+        verdict = audited(client)
+        if verdict != b"clean":
+            raise SystemExit("soak: the audit's verdict is %r" % verdict)
         if most > options.limit_mb * 2**20 * 1.1 + 4 * 2**20:
             raise SystemExit("soak: the limit was exceeded by far")
 
