@@ -307,6 +307,8 @@ GREEDY = [
     ("SETBIT", "bits", 4_000_000_000, 1), ("APPEND", "huge", "z" * 20_000_000), ("DUMP", "huge"), ("DUMP", "set"),
     ("COPY", "huge", "copy"), ("MGET", *["mid"] * 20_000), ("GETRANGE", "huge", 0, -2),
     ("PUBLISH", "nobody", "x" * 50_000_000), ("SET", "s", "x" * 300_000_000), ("ECHO", "x" * 200_000_000),
+    ("SUBSCRIBE", *["%d:" % n + "c" * 1000 for n in range(30_000)]), ("PSUBSCRIBE", "p" * 50_000_000),
+    ("SCRIPT", "LOAD", "return 1 --" + "x" * 50_000_000),
     ("DEBUG", "NOTHING", "x" * 100_000_000), ("PFADD", "p", *["%d" % n for n in range(300_000)]),
 ]
 
