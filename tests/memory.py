@@ -500,10 +500,51 @@ def subscriptions(binary):
         assert client("PUBSUB", "CHANNELS") == []
 
 
+def tracked(binary):
+    """What is remembered of clients that keep copies of keys lies in the heap, too."""
+    count = 100_000
+    with Server(binary, "--io-threads", 2, "--active-defrag-ignore-bytes", "1mb") as server:
+        client, reader = Client(server.port), Client(server.port)
+        reader("HELLO", "3")
+        assert reader("CLIENT", "TRACKING", "ON") == "OK"
+        for at in range(0, count, 1000):
+            reader.pipeline([("GET", "key:%d" % n) for n in range(at, at + 1000)])
+
+        def tracking():
+            stats = as_dict(client("MEMORY", "STATS"))
+            return stats["owner.tracking"], figure(client, "tracking_total_keys")
+
+        inside, keys = tracking()
+        print("  %d bytes a key" % (inside // count))
+        assert keys == count and 30 * count < inside < 50 * count, (inside, keys)
+        numbers = list(range(count))
+        random.Random(2).shuffle(numbers)
+
+        def change(numbers):
+            for at in range(0, len(numbers), 500):
+                client.pipeline([("DEL", "key:%d" % n) for n in numbers[at:at + 500]])
+
+        # A key that is not there does not change: only writes tell.
+        change(numbers)
+        assert tracking()[1] == count
+        for at in range(0, count, 1000):
+            client.pipeline([("SET", "key:%d" % n, "") for n in numbers[at:at + 1000][:750]])
+        end = time.time() + 20
+        while figure(client, "mem_heap_holes") > 3 << 20:
+            assert time.time() < end, client("MEMORY", "DEFRAG", "STATUS")
+            time.sleep(0.1)
+        assert tracking()[0] < 50 * count // 4 + 100_000 and tracking()[1] == count // 4
+        invalid = {reader.read()[1][0] for _ in range(count * 3 // 4)}
+        assert len(invalid) == count * 3 // 4
+        clean(audit(client))
+        reader("CLIENT", "TRACKING", "OFF")
+        assert tracking() == (0, 0)
+
+
 def main():
     binary = sys.argv[1]
     owners = (owners_of_data, owners_of_clients, owners_of_scripts)
-    for test in (planted, sent, surveys, lazy, returned, busy, subscriptions, *owners):
+    for test in (planted, sent, surveys, lazy, returned, busy, subscriptions, tracked, *owners):
         print(test.__name__, flush=True)
         test(binary)
 

@@ -271,7 +271,7 @@ impl Run<'_> {
 
     /// Goes over the owners beside the keyspace. What these own moves from none to another.
     fn walk_beside(&self) {
-        self.server.audit.set_phase("walking over subscriptions and scripts");
+        self.server.audit.set_phase("walking over subscriptions, tracked keys and scripts");
         let (mut walk, mut more) = (WalkBeside::default(), true);
         while more && !self.server.is_stopping() {
             let start = Instant::now();

@@ -1,4 +1,5 @@
-//! What is in the heap and is no data: subscriptions, and sources of scripts.
+//! What is in the heap and is no data: subscriptions, keys that clients keep copies of, and sources
+//! of scripts.
 //!
 //! It belongs to no shard. Defragmentation and the audit go over it after the keyspace, in steps
 //! of some 10 to 100 us, each under a lock of its own.
@@ -7,37 +8,64 @@ use ebb_heap::{ArenaId, OutOfMemory};
 use ebb_keyspace::defrag::Moved;
 
 use crate::scripting::SourceWalk;
-use crate::{Server, pubsub};
+use crate::{Server, pubsub, tracking};
 
-/// Where a walk stands.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Walk {
-    subscriptions: pubsub::Sweep,
-    are_subscriptions_done: bool,
-    sources: SourceWalk,
+/// Where a walk stands: one of these, and then the next.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Subscriptions(pubsub::Sweep),
+    Tracking(tracking::Sweep),
+    Sources(SourceWalk),
+}
+
+/// A walk over all of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Walk(Place);
+
+impl Default for Walk {
+    fn default() -> Walk {
+        Walk(Place::Subscriptions(pubsub::Sweep::default()))
+    }
+}
+
+impl Walk {
+    /// After a step, which said whether there is more in this place; answers whether there is
+    /// more at all.
+    fn go_on(&mut self, more: bool) -> bool {
+        match self.0 {
+            _ if more => {}
+            Place::Subscriptions(_) => self.0 = Place::Tracking(Default::default()),
+            Place::Tracking(_) => self.0 = Place::Sources(Default::default()),
+            Place::Sources(_) => return false,
+        }
+        true
+    }
 }
 
 impl Server {
     /// The arenas of all of it.
     pub(crate) fn arenas_beside(&self) -> impl Iterator<Item = ArenaId> {
-        self.pubsub.arenas().into_iter().chain([self.scripting.sources.arena()])
+        let tables = [self.pubsub.arenas(), self.tracking.arenas()];
+        tables.into_iter().flatten().chain([self.scripting.sources.arena()])
     }
 
     /// Moves blocks out of closed segments; answers whether there is more.
     pub fn relocate_beside(&self, walk: &mut Walk, moved: &mut Moved) -> Result<bool, OutOfMemory> {
-        if walk.are_subscriptions_done {
-            return self.scripting.sources.relocate_step(&mut walk.sources, moved);
-        }
-        walk.are_subscriptions_done = !self.pubsub.relocate_step(&mut walk.subscriptions, moved)?;
-        Ok(true)
+        let more = match &mut walk.0 {
+            Place::Subscriptions(sweep) => self.pubsub.relocate_step(sweep, moved),
+            Place::Tracking(sweep) => self.tracking.relocate_step(sweep, moved),
+            Place::Sources(sources) => self.scripting.sources.relocate_step(sources, moved),
+        }?;
+        Ok(walk.go_on(more))
     }
 
     /// Claims blocks for the audit; answers whether there is more.
     pub(crate) fn claim_beside(&self, walk: &mut Walk) -> bool {
-        if walk.are_subscriptions_done {
-            return self.scripting.sources.claim_step(&mut walk.sources);
-        }
-        walk.are_subscriptions_done = !self.pubsub.claim_step(&mut walk.subscriptions);
-        true
+        let more = match &mut walk.0 {
+            Place::Subscriptions(sweep) => self.pubsub.claim_step(sweep),
+            Place::Tracking(sweep) => self.tracking.claim_step(sweep),
+            Place::Sources(sources) => self.scripting.sources.claim_step(sources),
+        };
+        walk.go_on(more)
     }
 }

@@ -34,6 +34,7 @@ pub mod latency;
 pub mod locks;
 pub mod mailbox;
 pub mod monitor;
+mod names;
 pub mod notify;
 pub mod partitions;
 mod pause;

@@ -4,11 +4,10 @@
 //! message is left for the subscribers: so all of them see messages on a channel in one
 //! order, and nobody gets one after the end of a subscription was confirmed.
 //!
-//! Names, and who listens, are in blocks of the heap ([`names`]): they are counted exactly,
+//! Names, and who listens, are in blocks of the heap (`names.rs`): they are counted exactly,
 //! their memory goes back with the last subscription, and defragmentation moves them.
 
 mod moving;
-mod names;
 mod subscribers;
 
 use std::sync::Arc;
@@ -22,15 +21,19 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::clients::Client;
 use crate::mailbox::{Encoded, Post};
+use crate::names;
 use crate::reply::{Mark, Reply};
 use crate::server::Server;
 use crate::session::Session;
 use crate::table::Resolved;
 
 pub use moving::Sweep;
-use names::{Names, Numbers};
 pub(crate) use subscribers::Subscriber;
 use subscribers::Subscribers;
+
+/// Names and numbers of subscribers.
+type Names = names::Names<4>;
+type Numbers<'a> = names::Numbers<'a, 4>;
 
 /// Parts of the table of channels; a power of two.
 const PARTS: usize = 64;
@@ -165,7 +168,7 @@ impl PubSub {
 
     /// Subscribers of a channel.
     pub fn subscribers(&self, kind: Kind, channel: &[u8]) -> usize {
-        self.channels(kind).part(channel).lock().get(channel).map_or(0, Numbers::len)
+        self.channels(kind).part(channel).lock().get(channel).map_or(0, |numbers| numbers.len())
     }
 
     /// The channels that have subscribers; those that match a pattern, if there is one.
@@ -233,7 +236,8 @@ impl Session {
         let mut own = subscriber.subscriptions.lock();
         let mut result = own.add(kind, name).map(|_| ());
         if result.is_ok() {
-            result = pubsub.edit(kind, name, |names| names.add(name, subscriber.number));
+            result = pubsub
+                .edit(kind, name, |names| names.add(name, subscriber.number.into()).map(|_| ()));
             if result.is_err() {
                 own.of(kind).forget(name);
             }
@@ -249,7 +253,7 @@ impl Session {
         let Some(subscriber) = &self.subscriber else { return 0 };
         let mut own = subscriber.subscriptions.lock();
         if own.of(kind).forget(name) {
-            server.pubsub.edit(kind, name, |names| names.remove(name, subscriber.number));
+            server.pubsub.edit(kind, name, |names| names.remove(name, subscriber.number.into()));
         }
         let count = own.count(kind);
         drop(own);

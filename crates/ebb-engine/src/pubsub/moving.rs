@@ -4,8 +4,7 @@
 use ebb_heap::{ArenaId, Block, OutOfMemory, watch};
 use ebb_keyspace::defrag::Moved;
 
-use super::names::Names;
-use super::{Kind, PARTS, PubSub};
+use super::{Kind, Names, PARTS, PubSub};
 
 /// Where a walk over all tables of subscriptions stands. A table that is there from the first step
 /// to the last is visited.
@@ -55,7 +54,7 @@ impl PubSub {
         let kind = [Kind::Channel, Kind::Pattern, Kind::Shard][at % 3];
         let subscriptions = {
             let subscribers = self.subscribers.read();
-            subscribers.get((at / 3) as u32).map(|seat| seat.subscriptions.clone())
+            subscribers.get((at / 3) as u64).map(|seat| seat.subscriptions.clone())
         };
         subscriptions.map_or(0, |subscriptions| work(subscriptions.lock().of(kind)))
     }

@@ -11,8 +11,7 @@ use ebb_collections::Arenas;
 use ebb_heap::OutOfMemory;
 use parking_lot::Mutex;
 
-use super::Kind;
-use super::names::Names;
+use super::{Kind, Names};
 use crate::clients::Client;
 
 /// What one client listens to.
@@ -89,7 +88,7 @@ impl Subscribers {
         self.seats.len()
     }
 
-    pub(super) fn get(&self, number: u32) -> Option<&Seat> {
+    pub(super) fn get(&self, number: u64) -> Option<&Seat> {
         self.seats.get(number as usize)?.as_ref()
     }
 

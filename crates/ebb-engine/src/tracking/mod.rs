@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ebb_config::id;
+use ebb_heap::{ArenaId, OutOfMemory};
+use ebb_keyspace::defrag::Moved;
 use ebb_resp::Protocol;
 use parking_lot::Mutex;
 use rand::Rng;
@@ -21,6 +23,7 @@ use crate::server::Server;
 use crate::session::Session;
 use crate::spec::{Flags, KeyFlags};
 use crate::table::Resolved;
+pub(crate) use table::Sweep;
 use table::Table;
 
 mod table;
@@ -80,6 +83,31 @@ impl Tracking {
     /// Pairs of a key and a client, remembered.
     pub fn items(&self) -> usize {
         self.table.items()
+    }
+
+    /// Bytes of what is remembered: in the heap, and outside of it.
+    pub fn bytes(&self) -> (usize, usize) {
+        let inside = self.table.arenas().map(ArenaId::live_bytes);
+        (inside.iter().sum(), self.table.outside_bytes())
+    }
+
+    /// The arenas of what is remembered.
+    pub(crate) fn arenas(&self) -> [ArenaId; 2] {
+        self.table.arenas()
+    }
+
+    /// Moves blocks out of closed segments; answers whether there is more.
+    pub(crate) fn relocate_step(
+        &self,
+        sweep: &mut Sweep,
+        moved: &mut Moved,
+    ) -> Result<bool, OutOfMemory> {
+        self.table.relocate_step(sweep, moved)
+    }
+
+    /// Claims blocks for the audit; answers whether there is more.
+    pub(crate) fn claim_step(&self, sweep: &mut Sweep) -> bool {
+        self.table.claim_step(sweep)
     }
 
     /// Prefixes that clients follow.
@@ -314,7 +342,11 @@ pub(crate) fn remember(
     // Arguments that name no keys were refused by the command.
     let _ = call.command.spec.each_key(call.args, |at, flags| {
         if !flags.has(KeyFlags::NOT_KEY) {
-            server.tracking.table.add(call.args[at], session.client.id);
+            let (key, client) = (call.args[at], session.client.id);
+            if server.tracking.table.add(key, client).is_err() {
+                // What cannot be remembered must not be kept.
+                tell(server, key, &[client], 0, post);
+            }
         }
     });
     server.tracking.shrink(server, FORGET_MAX, random, post);

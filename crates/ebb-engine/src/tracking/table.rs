@@ -1,67 +1,46 @@
 //! Which clients have read which keys.
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ebb_collections::Arenas;
+use ebb_heap::{ArenaId, Block, OutOfMemory, watch};
 use ebb_keyspace::KeyHasher;
+use ebb_keyspace::defrag::Moved;
 use parking_lot::Mutex;
 use rand::Rng;
+
+use crate::names::{Added, Names};
 
 /// Parts of the table, each behind a lock of its own; a power of two.
 const PARTS: usize = 64;
 
-/// A key, and the clients that have read it since it last changed, by ascending number. Some
-/// may be gone, or track no more.
-struct Tracked {
-    key: Arc<[u8]>,
-    clients: Vec<u64>,
-}
-
-/// Keys in a row, so that one can be drawn at random, and where in the row each is.
-#[derive(Default)]
-struct Part {
-    row: Vec<Tracked>,
-    places: HashMap<Arc<[u8]>, usize>,
-}
-
-impl Part {
-    /// Adds a client to a key. Answers whether the key is new, and whether the client is.
-    fn add(&mut self, key: &[u8], client: u64) -> (bool, bool) {
-        if let Some(&at) = self.places.get(key) {
-            let clients = &mut self.row[at].clients;
-            let Err(place) = clients.binary_search(&client) else { return (false, false) };
-            clients.insert(place, client);
-            return (false, true);
-        }
-        let key: Arc<[u8]> = key.into();
-        self.places.insert(Arc::clone(&key), self.row.len());
-        self.row.push(Tracked { key, clients: vec![client] });
-        (true, true)
-    }
-
-    fn remove(&mut self, key: &[u8]) -> Option<Tracked> {
-        let at = self.places.remove(key)?;
-        let tracked = self.row.swap_remove(at);
-        if let Some(moved) = self.row.get(at) {
-            self.places.insert(Arc::clone(&moved.key), at);
-        }
-        Some(tracked)
-    }
-}
+/// Keys, and the clients that have read each since it last changed, by their numbers: six bytes
+/// are enough for a million new clients a second for nine years. Some may be gone, or track no
+/// more.
+type Part = Names<6>;
 
 /// The table. Its figures are exact between changes.
 pub(super) struct Table {
+    arenas: Arenas,
     parts: Box<[Mutex<Part>]>,
     hasher: KeyHasher,
     keys: AtomicUsize,
     items: AtomicUsize,
 }
 
+/// Where a walk over the table stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sweep {
+    part: usize,
+    position: u64,
+}
+
 impl Default for Table {
     fn default() -> Table {
+        let arenas = Arenas { data: ArenaId::new(), index: ArenaId::new() };
         Table {
-            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
+            arenas,
+            parts: (0..PARTS).map(|_| Mutex::new(Part::new(arenas))).collect(),
             hasher: KeyHasher::random(),
             keys: AtomicUsize::new(0),
             items: AtomicUsize::new(0),
@@ -80,49 +59,95 @@ impl Table {
         self.items.load(Ordering::Relaxed)
     }
 
+    /// The arenas of its blocks, and of their tables.
+    pub(super) fn arenas(&self) -> [ArenaId; 2] {
+        [self.arenas.data, self.arenas.index]
+    }
+
+    /// Bytes outside of the heap.
+    pub(super) fn outside_bytes(&self) -> usize {
+        self.parts.iter().map(|part| part.lock().outside_bytes()).sum()
+    }
+
     fn part(&self, key: &[u8]) -> &Mutex<Part> {
         &self.parts[self.hasher.hash(key) as usize & (PARTS - 1)]
     }
 
     /// Remembers that a client has read a key.
-    pub(super) fn add(&self, key: &[u8], client: u64) {
-        let (new_key, new_client) = self.part(key).lock().add(key, client);
-        self.keys.fetch_add(usize::from(new_key), Ordering::Relaxed);
-        self.items.fetch_add(usize::from(new_client), Ordering::Relaxed);
+    pub(super) fn add(&self, key: &[u8], client: u64) -> Result<(), OutOfMemory> {
+        let added = self.part(key).lock().add(key, client)?;
+        self.keys.fetch_add(usize::from(added == Added::Name), Ordering::Relaxed);
+        self.items.fetch_add(usize::from(added != Added::Nothing), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Forgets a key; answers who has read it.
     pub(super) fn remove(&self, key: &[u8]) -> Vec<u64> {
-        let removed = self.part(key).lock().remove(key);
-        removed.map_or_else(Vec::new, |tracked| self.gone(tracked).1)
+        let removed = self.part(key).lock().take(key);
+        removed.map_or_else(Vec::new, |clients| self.gone(clients))
     }
 
     /// Forgets a key drawn at random; answers it and who has read it.
-    pub(super) fn remove_random(&self, random: &mut impl Rng) -> Option<(Arc<[u8]>, Vec<u64>)> {
+    pub(super) fn remove_random(&self, random: &mut impl Rng) -> Option<(Box<[u8]>, Vec<u64>)> {
         let first = random.random_range(0..PARTS);
         for at in 0..PARTS {
             let mut part = self.parts[(first + at) & (PARTS - 1)].lock();
-            if !part.row.is_empty() {
-                let drawn = random.random_range(0..part.row.len());
-                let key = Arc::clone(&part.row[drawn].key);
-                return part.remove(&key).map(|tracked| self.gone(tracked));
+            if let Some(drawn) = part.sample(random) {
+                let key: Box<[u8]> = drawn.into();
+                return part.take(&key).map(|clients| (key, self.gone(clients)));
             }
         }
         None
     }
 
-    fn gone(&self, tracked: Tracked) -> (Arc<[u8]>, Vec<u64>) {
+    fn gone(&self, clients: Vec<u64>) -> Vec<u64> {
         self.keys.fetch_sub(1, Ordering::Relaxed);
-        self.items.fetch_sub(tracked.clients.len(), Ordering::Relaxed);
-        (tracked.key, tracked.clients)
+        self.items.fetch_sub(clients.len(), Ordering::Relaxed);
+        clients
     }
 
     /// Forgets everything.
     pub(super) fn clear(&self) {
         for part in &self.parts {
-            let row = std::mem::take(&mut *part.lock()).row;
-            row.into_iter().for_each(|tracked| drop(self.gone(tracked)));
+            let old = std::mem::replace(&mut *part.lock(), Part::new(self.arenas));
+            let mut items = 0;
+            old.for_each(|_, clients| items += clients.len());
+            self.keys.fetch_sub(old.len(), Ordering::Relaxed);
+            self.items.fetch_sub(items, Ordering::Relaxed);
         }
+    }
+
+    /// Goes on by one segment of a part; answers whether there is more.
+    fn step(&self, sweep: &mut Sweep, work: impl FnOnce(&mut Part, u64) -> u64) -> bool {
+        let Some(part) = self.parts.get(sweep.part) else { return false };
+        sweep.position = work(&mut part.lock(), sweep.position);
+        sweep.part += usize::from(sweep.position == 0);
+        sweep.part < self.parts.len()
+    }
+
+    /// Moves blocks out of closed segments; answers whether there is more.
+    pub(super) fn relocate_step(
+        &self,
+        sweep: &mut Sweep,
+        moved: &mut Moved,
+    ) -> Result<bool, OutOfMemory> {
+        let mut result = Ok(());
+        let more = self.step(sweep, |part, position| {
+            part.relocate(position, Block::should_move, moved).unwrap_or_else(|error| {
+                result = Err(error);
+                position
+            })
+        });
+        result.map(|()| more)
+    }
+
+    /// Claims blocks for the audit; answers whether there is more.
+    pub(super) fn claim_step(&self, sweep: &mut Sweep) -> bool {
+        self.step(sweep, |part, position| {
+            part.inspect(position, &mut |block| {
+                watch::claim(block.compact());
+            })
+        })
     }
 }
 
@@ -137,9 +162,9 @@ mod tests {
         let table = Table::default();
         let key = |number: usize| number.to_string().into_bytes();
         for number in 0..1000 {
-            (0..=number % 3).for_each(|client| table.add(&key(number), client as u64));
+            (0..=number % 3).for_each(|client| table.add(&key(number), client as u64).unwrap());
         }
-        table.add(&key(5), 1);
+        table.add(&key(5), 1).unwrap();
         assert_eq!((table.keys(), table.items()), (1000, 334 + 2 * 333 + 3 * 333));
         assert_eq!(table.remove(&key(5)), [0, 1, 2]);
         assert!(table.remove(&key(5)).is_empty());
@@ -151,9 +176,10 @@ mod tests {
         }
         assert!(table.remove_random(&mut random).is_none());
         assert_eq!(table.items(), 0);
-        table.add(b"a", 1);
+        table.add(b"a", 1).unwrap();
         table.clear();
         assert_eq!((table.keys(), table.items()), (0, 0));
         assert!(table.remove(b"a").is_empty());
+        assert_eq!(table.arenas().map(ArenaId::live_bytes), [0, 0]);
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn memory(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("mem_clients_normal", parts.clients_normal + parts.clients_pubsub);
     text.field("mem_clients_pubsub", parts.clients_pubsub);
     text.field("mem_command_statistics", parts.histograms);
-    text.field("mem_tracking", parts.tracking);
+    text.field("mem_tracking", parts.tracking.0 + parts.tracking.1);
     text.field("mem_pubsub", parts.pubsub.0 + parts.pubsub.1);
     text.field("mem_allocator_free", memory.jemalloc.2.saturating_sub(memory.jemalloc.1));
     text.field("mem_heap_holes", memory.heap.1);

@@ -53,6 +53,7 @@ fn heap_rows(memory: &MemoryFigures, measured: Measured, add: &mut impl FnMut(&s
     owned("index", memory.dbs.iter().map(|db| db.table).sum());
     owned("heap-arriving", memory.parts.arriving);
     owned("pubsub", memory.parts.pubsub.0);
+    owned("tracking", memory.parts.tracking.0);
     owned("scripts", memory.parts.scripts.0);
     add("heap-other", memory.heap.0.saturating_sub(known) as i64);
     add("heap-holes", memory.heap.1 as i64);
@@ -68,7 +69,7 @@ fn jemalloc_rows(memory: &MemoryFigures, add: &mut impl FnMut(&str, i64)) {
         ("expiry-index", memory.dbs.iter().map(|db| db.wheel).sum()),
         ("clients-normal", normal),
         ("clients-pubsub", pubsub),
-        ("tracking", parts.tracking),
+        ("tracking-outside", parts.tracking.1),
         ("pubsub-outside", parts.pubsub.1),
         ("scripts-outside", parts.scripts.1),
         ("functions", parts.functions),

@@ -23,24 +23,21 @@ pub(in super::super) struct Parts {
     pub(in super::super) functions: usize,
     /// The interpreters that run both, as they were after their last use.
     pub(in super::super) interpreters: usize,
-    /// Who keeps copies of which keys: an estimate.
-    pub(in super::super) tracking: usize,
+    /// Who keeps copies of which keys: in the heap, and outside of it.
+    pub(in super::super) tracking: (usize, usize),
     /// Channels and patterns with their subscribers: in the heap, and outside of it.
     pub(in super::super) pubsub: (usize, usize),
 }
 
 impl Parts {
     pub(in super::super) fn gather(server: &Server) -> Parts {
-        // About what a tree of small names takes for each.
-        const NAME_BYTES: usize = 96;
-        const MEMBER_BYTES: usize = 16;
         let (eval, functions) = server.scripting.vm_bytes();
         let mut parts = Parts {
             histograms: stats::histogram_bytes(server.workers.iter().map(|worker| &worker.totals)),
             scripts: server.scripting.script_bytes(),
             functions: server.scripting.libraries.lock().bytes(),
             interpreters: eval + functions,
-            tracking: server.tracking.keys() * NAME_BYTES + server.tracking.items() * MEMBER_BYTES,
+            tracking: server.tracking.bytes(),
             pubsub: server.pubsub.bytes(),
             ..Parts::default()
         };
@@ -65,7 +62,8 @@ impl Parts {
             + self.scripts.0
             + self.scripts.1
             + self.functions
-            + self.tracking
+            + self.tracking.0
+            + self.tracking.1
             + self.pubsub.0
             + self.pubsub.1
     }
