@@ -15,11 +15,46 @@ const LEVEL_BITS: u32 = 6;
 const LEVELS: usize = 7;
 const SLOTS: usize = 1 << LEVEL_BITS;
 
+/// One level. Slots without records take no room: every shard has a wheel, and most keys of an
+/// application live equally long.
 #[derive(Default)]
 struct Level {
     /// One bit for each slot that has records.
     filled: u64,
-    slots: Vec<Vec<u64>>,
+    /// The slots that have records, in order.
+    lists: Vec<Vec<u64>>,
+}
+
+impl Level {
+    /// Where the list of a slot is, or would be.
+    fn place(&self, slot: usize) -> usize {
+        (self.filled & ((1 << slot) - 1)).count_ones() as usize
+    }
+
+    fn add(&mut self, slot: usize, hash: u64) {
+        let place = self.place(slot);
+        if self.filled & (1 << slot) == 0 {
+            self.filled |= 1 << slot;
+            self.lists.insert(place, Vec::new());
+        }
+        self.lists[place].push(hash);
+    }
+
+    /// The records of a slot that has some.
+    fn list(&mut self, slot: usize) -> &mut Vec<u64> {
+        let place = self.place(slot);
+        &mut self.lists[place]
+    }
+
+    /// Takes a slot's records out; it has some, or has just lost the last.
+    fn open(&mut self, slot: usize) -> Vec<u64> {
+        let list = self.lists.remove(self.place(slot));
+        self.filled &= !(1 << slot);
+        if self.filled == 0 {
+            self.lists = Vec::new();
+        }
+        list
+    }
 }
 
 /// The deadlines of one database in one shard.
@@ -51,9 +86,12 @@ impl Wheel {
 
     /// Bytes of memory that the lists take.
     pub fn heap_bytes(&self) -> usize {
-        let lists = self.levels.iter().flat_map(|level| &level.slots);
-        let list_bytes = |list: &Vec<u64>| list.capacity() * 8 + size_of::<Vec<u64>>();
-        lists.map(list_bytes).sum::<usize>() + self.opened.capacity() * 8
+        let level_bytes = |level: &Level| {
+            let records: usize = level.lists.iter().map(Vec::capacity).sum();
+            level.lists.capacity() * size_of::<Vec<u64>>() + records * size_of::<u64>()
+        };
+        let levels: usize = self.levels.iter().map(level_bytes).sum();
+        levels + self.opened.capacity() * size_of::<u64>()
     }
 
     /// Files a hash under its deadline.
@@ -73,12 +111,7 @@ impl Wheel {
             let shift = (LEVELS as u32 - 1) * LEVEL_BITS;
             (LEVELS - 1, ((self.elapsed >> shift) as usize + SLOTS - 1) % SLOTS)
         };
-        let level = &mut self.levels[level];
-        if level.slots.is_empty() {
-            level.slots.resize_with(SLOTS, Vec::new);
-        }
-        level.slots[slot].push(hash);
-        level.filled |= 1 << slot;
+        self.levels[level].add(slot, hash);
     }
 
     /// The next hash whose time may have come, `None` if there is none up to `now_ms`. The
@@ -102,9 +135,7 @@ impl Wheel {
                 return None;
             }
             self.elapsed = self.elapsed.max(start);
-            let level = &mut self.levels[level];
-            level.filled &= !(1 << slot);
-            self.opened = std::mem::take(&mut level.slots[slot]);
+            self.opened = self.levels[level].open(slot);
         }
     }
 
@@ -116,7 +147,7 @@ impl Wheel {
         }
         if first && self.opened.is_empty() {
             let (_, level, slot) = self.first_filled();
-            let count = self.levels[level].slots[slot].len();
+            let count = self.levels[level].list(slot).len();
             return self.take(level, slot, roll as usize % count.max(1));
         }
         let count = if first { self.opened.len() } else { self.records };
@@ -131,7 +162,7 @@ impl Wheel {
             while filled != 0 {
                 let slot = filled.trailing_zeros() as usize;
                 filled &= filled - 1;
-                let count = self.levels[level].slots[slot].len();
+                let count = self.levels[level].list(slot).len();
                 if place < count {
                     return self.take(level, slot, place);
                 }
@@ -143,14 +174,13 @@ impl Wheel {
 
     fn take(&mut self, level: usize, slot: usize, place: usize) -> Option<u64> {
         let level = &mut self.levels[level];
-        let records = &mut level.slots[slot];
+        let records = level.list(slot);
         if place >= records.len() {
             return None;
         }
         let hash = records.swap_remove(place);
         if records.is_empty() {
-            *records = Vec::new();
-            level.filled &= !(1 << slot);
+            drop(level.open(slot));
         }
         self.records -= 1;
         Some(hash)
@@ -237,6 +267,9 @@ mod tests {
         drawn.sort_unstable();
         assert_eq!(drawn, (0..1000).collect::<Vec<_>>());
         assert!(wheel.is_empty() && wheel.next(i64::MAX).is_none());
+        assert_eq!(wheel.heap_bytes(), 0);
+        (0..4).for_each(|hash| wheel.insert(i64::MAX, hash));
+        assert!(wheel.heap_bytes() < 200, "{}", wheel.heap_bytes());
     }
 
     #[test]
