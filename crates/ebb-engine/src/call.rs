@@ -90,13 +90,16 @@ pub(crate) fn run(
         recorder.skip();
         return;
     }
-    let nanos = recorder.record(call.command, result.is_err());
+    let reply_bytes = reply.len_since(mark);
+    // In a transaction nobody knows how long its request was.
+    let length = if call.bytes == 0 { usize::MAX } else { call.bytes.saturating_add(reply_bytes) };
+    let nanos = recorder.record(call.command, result.is_err(), length);
     if spec.flags.has(Flags::ADMIN) {
         // It may have been CONFIG SET.
         recorder.read_limits();
     }
-    if recorder.is_exceptional(nanos, call.bytes, reply.len_since(mark)) {
-        recorder.log(&call, session, nanos, reply.len_since(mark));
+    if recorder.is_exceptional(nanos, call.bytes, reply_bytes) {
+        recorder.log(&call, session, nanos, reply_bytes);
     }
 }
 
@@ -105,6 +108,9 @@ pub(crate) fn run(
 const TOGETHER_MAX: u32 = 8;
 /// Where even shorter times shall be logged, each command is timed alone.
 const TOGETHER_NANOS_MIN: u64 = 1_000_000;
+/// A command whose time follows from its length is quick if request and reply have at most so many
+/// bytes.
+const QUICK_LENGTH_MAX: usize = 1024;
 
 /// Measures the commands of a worker.
 pub(crate) struct Recorder {
@@ -194,16 +200,18 @@ impl Recorder {
         }
     }
 
-    /// A command has ended. Its nanoseconds; those of commands timed together come with the last.
+    /// A command has ended, whose request and reply have so many bytes. Its nanoseconds; those of
+    /// commands timed together come with the last.
     #[inline]
-    pub(crate) fn record(&mut self, command: &Command, failed: bool) -> u64 {
-        if failed || !command.is_quick {
+    pub(crate) fn record(&mut self, command: &Command, failed: bool, length: usize) -> u64 {
+        if failed || !(command.is_quick || command.spec.paced_by_length) {
             self.close();
             return self.sample(command.number as u32, 1, failed);
         }
         self.open += 1;
         self.open_command = command.number as u32;
-        if self.open < self.together { 0 } else { self.close() }
+        let is_quick = command.is_quick || length <= QUICK_LENGTH_MAX;
+        if is_quick && self.open < self.together { 0 } else { self.close() }
     }
 
     /// What has just run does not count.

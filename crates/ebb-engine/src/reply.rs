@@ -207,6 +207,12 @@ impl Reply {
     /// A string of bytes.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        if !ebb_resp::append_in_room(&mut self.bytes, bytes) {
+            self.any_bulk(bytes);
+        }
+    }
+
+    fn any_bulk(&mut self, bytes: &[u8]) {
         if let Some(mut writer) = self.writer_of(bytes.len()) {
             writer.bulk(bytes);
         }

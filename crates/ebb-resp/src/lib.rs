@@ -11,5 +11,6 @@ pub mod reply;
 pub mod request;
 
 pub use client::{ReplyError, ReplyReader, Value};
+pub use frame::append_in_room;
 pub use reply::{Aggregate, Deferred, Protocol, ReplyWriter};
 pub use request::{Arg, Limits, Progress, ProtocolError, RequestParser};

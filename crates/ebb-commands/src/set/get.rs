@@ -51,6 +51,7 @@ pub(super) static SMEMBERS: CommandSpec = CommandSpec {
     arity: 2,
     flags: Flags::READONLY,
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+    paced_by_length: true,
     arguments: &[Argument::key("key", 0)],
     tips: &["nondeterministic_output_order"],
     run: smembers,

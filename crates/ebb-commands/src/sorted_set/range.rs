@@ -20,6 +20,7 @@ pub(super) static ZRANGE: CommandSpec = CommandSpec {
     arity: -4,
     flags: Flags::READONLY,
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+    paced_by_length: true,
     arguments: &[
         Argument::key("key", 0),
         Argument::string("start"),
@@ -80,6 +81,7 @@ pub(super) static ZRANGEBYSCORE: CommandSpec = CommandSpec {
     arity: -4,
     flags: Flags::READONLY,
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+    paced_by_length: true,
     arguments: &[
         Argument::key("key", 0),
         Argument::new("min", ArgumentKind::Double),
@@ -103,6 +105,7 @@ pub(super) static ZREVRANGEBYSCORE: CommandSpec = CommandSpec {
     arity: -4,
     flags: Flags::READONLY,
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+    paced_by_length: true,
     arguments: &[
         Argument::key("key", 0),
         Argument::new("max", ArgumentKind::Double),
@@ -126,6 +129,7 @@ pub(super) static ZRANGEBYLEX: CommandSpec = CommandSpec {
     arity: -4,
     flags: Flags::READONLY,
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+    paced_by_length: true,
     arguments: &[
         Argument::key("key", 0),
         Argument::string("min"),
@@ -147,6 +151,7 @@ pub(super) static ZREVRANGEBYLEX: CommandSpec = CommandSpec {
     arity: -4,
     flags: Flags::READONLY,
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+    paced_by_length: true,
     arguments: &[
         Argument::key("key", 0),
         Argument::string("max"),
@@ -168,6 +173,7 @@ pub(super) static ZREVRANGE: CommandSpec = CommandSpec {
     arity: -4,
     flags: Flags::READONLY,
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
+    paced_by_length: true,
     arguments: &[
         Argument::key("key", 0),
         Argument::integer("start"),
@@ -297,10 +303,17 @@ fn reply_with(ctx: &mut Context<'_>, by: Option<By>, reversed: Option<bool>) -> 
     };
     let ranks = query.ranks(&set);
     answer::begin(reply, ranks.len(), query.scores);
-    walk(&set, ranks, query.reversed, |member, score| {
-        answer::member(reply, member, score, query.scores);
-        true
-    });
+    if query.scores {
+        walk(&set, ranks, query.reversed, |member, score| {
+            answer::member(reply, member, score, true);
+            true
+        });
+    } else {
+        walk(&set, ranks, query.reversed, |member, _| {
+            reply.bulk(member);
+            true
+        });
+    }
     Ok(())
 }
 

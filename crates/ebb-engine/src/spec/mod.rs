@@ -39,6 +39,9 @@ pub struct CommandSpec {
     /// The position of an argument that names an element of its key's collection, or 0. Where that
     /// element lies is asked for ahead of the run; another argument in its place does no harm.
     pub element: usize,
+    /// Its time follows from the lengths of its request and its reply, searches aside. If both are
+    /// short, several in a row are timed together.
+    pub paced_by_length: bool,
     /// Which shards are locked while it runs.
     pub scope: Scope,
     /// Its syntax.
@@ -70,6 +73,7 @@ impl CommandSpec {
         acl: Categories::NONE,
         keys: &[],
         element: 0,
+        paced_by_length: false,
         scope: Scope::Keys,
         arguments: &[],
         history: &[],
