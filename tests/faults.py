@@ -309,6 +309,7 @@ GREEDY = [
     ("PUBLISH", "nobody", "x" * 50_000_000), ("SET", "s", "x" * 300_000_000), ("ECHO", "x" * 200_000_000),
     ("SUBSCRIBE", *["%d:" % n + "c" * 1000 for n in range(30_000)]), ("PSUBSCRIBE", "p" * 50_000_000),
     ("SCRIPT", "LOAD", "return 1 --" + "x" * 50_000_000),
+    ("FUNCTION", "LOAD", "#!lua name=l\nredis.register_function('f', function() end) --" + "x" * 50_000_000),
     ("DEBUG", "NOTHING", "x" * 100_000_000), ("PFADD", "p", *["%d" % n for n in range(300_000)]),
 ]
 

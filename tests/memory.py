@@ -312,6 +312,8 @@ def mapped(server):
 
 
 HEAP_ROWS = ("data.", "collection-tables", "index", "heap-")
+# What else is in the heap; each has a row for what it has outside of it, too.
+BESIDE = ("pubsub", "tracking", "scripts", "functions")
 # What may be somewhere else than where the rows say: pages cut in pieces, threads of jemalloc.
 SLACK = 768 << 10
 # What jemalloc has and nobody has written, right after the start.
@@ -325,7 +327,7 @@ def owners_add_up(server, client, state):
         rows = {name[6:]: bytes for name, bytes in stats.items() if name.startswith("owner.")}
         resident, total = server.resident(), sum(rows.values())
         by_mapping = {
-            "heap": sum(bytes for name, bytes in rows.items() if name.startswith(HEAP_ROWS)),
+            "heap": sum(bytes for name, bytes in rows.items() if name.startswith(HEAP_ROWS) or name in BESIDE),
             "file": rows["process-program"],
         }
         by_mapping["other"] = total - sum(by_mapping.values())
@@ -453,8 +455,43 @@ def owners_of_scripts(binary):
             client("FUNCTION", "LOAD", library)
             assert client("FCALL", "f%d" % n, 0) == n
         rows = owners_add_up(server, client, "scripts")
-        assert rows["scripts"] > 50_000 and rows["functions"] > 100_000, rows
+        assert rows["scripts"] > 50_000 and rows["functions"] > 200_000, rows
+        assert rows["scripts-outside"] > 50_000 and rows["functions-outside"] > 100_000, rows
         assert rows["interpreters"] > 1 << 20, rows
+        kept = figure(client, "used_memory_functions")
+        held = rows["functions"] + rows["functions-outside"]
+        # Blocks have headers, and there is a list of them.
+        assert kept < held < kept * 1.2, (kept, held)
+        clean(audit(client))
+        dump = client("FUNCTION", "DUMP")
+        assert client("FUNCTION", "FLUSH") == "OK"
+        assert as_dict(client("MEMORY", "STATS"))["owner.functions"] == 0
+        assert client("FUNCTION", "RESTORE", dump) == "OK"
+        assert as_dict(client("MEMORY", "STATS"))["owner.functions"] == rows["functions"]
+
+
+def libraries(binary):
+    """Sources of libraries move, and functions are what they were."""
+    with Server(binary, "--active-defrag-ignore-bytes", "1mb") as server:
+        client, numbers = Client(server.port), range(2000)
+        text = "#!lua name=l%d\nredis.register_function('f%d', function() return %d end) --%s"
+        client.pipeline([("FUNCTION", "LOAD", text % (n, n, n, "x" * (n * 7 % 20_000)))
+                         for n in numbers])
+        inside = as_dict(client("MEMORY", "STATS"))["owner.functions"]
+        assert inside > 10 << 20, inside
+        client.pipeline([("FUNCTION", "DELETE", "l%d" % n) for n in numbers if n % 4])
+        end = time.time() + 20
+        while figure(client, "mem_heap_holes") > 2 << 20:
+            assert time.time() < end, client("MEMORY", "DEFRAG", "STATUS")
+            time.sleep(0.1)
+        assert figure(client, "active_defrag_hits") > 100
+        clean(audit(client))
+        dump = client("FUNCTION", "DUMP")
+        assert client("FUNCTION", "RESTORE", dump, "FLUSH") == "OK"
+        for n in numbers[::4]:
+            assert client("FCALL", "f%d" % n, 0) == n
+        assert client("FUNCTION", "FLUSH") == "OK"
+        assert as_dict(client("MEMORY", "STATS"))["owner.functions"] == 0
 
 
 def subscriptions(binary):
@@ -544,7 +581,7 @@ def tracked(binary):
 def main():
     binary = sys.argv[1]
     owners = (owners_of_data, owners_of_clients, owners_of_scripts)
-    for test in (planted, sent, surveys, lazy, returned, busy, subscriptions, tracked, *owners):
+    for test in (planted, sent, surveys, lazy, returned, busy, subscriptions, tracked, libraries, *owners):
         print(test.__name__, flush=True)
         test(binary)
 

@@ -1,5 +1,5 @@
 //! What is in the heap and is no data: subscriptions, keys that clients keep copies of, and sources
-//! of scripts.
+//! of scripts and of libraries.
 //!
 //! It belongs to no shard. Defragmentation and the audit go over it after the keyspace, in steps
 //! of some 10 to 100 us, each under a lock of its own.
@@ -7,7 +7,7 @@
 use ebb_heap::{ArenaId, OutOfMemory};
 use ebb_keyspace::defrag::Moved;
 
-use crate::scripting::SourceWalk;
+use crate::scripting::{SourceWalk, Sources};
 use crate::{Server, pubsub, tracking};
 
 /// Where a walk stands: one of these, and then the next.
@@ -15,7 +15,8 @@ use crate::{Server, pubsub, tracking};
 enum Place {
     Subscriptions(pubsub::Sweep),
     Tracking(tracking::Sweep),
-    Sources(SourceWalk),
+    Scripts(SourceWalk),
+    Libraries(SourceWalk),
 }
 
 /// A walk over all of it.
@@ -35,8 +36,9 @@ impl Walk {
         match self.0 {
             _ if more => {}
             Place::Subscriptions(_) => self.0 = Place::Tracking(Default::default()),
-            Place::Tracking(_) => self.0 = Place::Sources(Default::default()),
-            Place::Sources(_) => return false,
+            Place::Tracking(_) => self.0 = Place::Scripts(Default::default()),
+            Place::Scripts(_) => self.0 = Place::Libraries(Default::default()),
+            Place::Libraries(_) => return false,
         }
         true
     }
@@ -46,7 +48,8 @@ impl Server {
     /// The arenas of all of it.
     pub(crate) fn arenas_beside(&self) -> impl Iterator<Item = ArenaId> {
         let tables = [self.pubsub.arenas(), self.tracking.arenas()];
-        tables.into_iter().flatten().chain([self.scripting.sources.arena()])
+        let sources = [&self.scripting.script_sources, &self.scripting.library_sources];
+        tables.into_iter().flatten().chain(sources.map(Sources::arena))
     }
 
     /// Moves blocks out of closed segments; answers whether there is more.
@@ -54,7 +57,8 @@ impl Server {
         let more = match &mut walk.0 {
             Place::Subscriptions(sweep) => self.pubsub.relocate_step(sweep, moved),
             Place::Tracking(sweep) => self.tracking.relocate_step(sweep, moved),
-            Place::Sources(sources) => self.scripting.sources.relocate_step(sources, moved),
+            Place::Scripts(walk) => self.scripting.script_sources.relocate_step(walk, moved),
+            Place::Libraries(walk) => self.scripting.library_sources.relocate_step(walk, moved),
         }?;
         Ok(walk.go_on(more))
     }
@@ -64,7 +68,8 @@ impl Server {
         let more = match &mut walk.0 {
             Place::Subscriptions(sweep) => self.pubsub.claim_step(sweep),
             Place::Tracking(sweep) => self.tracking.claim_step(sweep),
-            Place::Sources(sources) => self.scripting.sources.claim_step(sources),
+            Place::Scripts(walk) => self.scripting.script_sources.claim_step(walk),
+            Place::Libraries(walk) => self.scripting.library_sources.claim_step(walk),
         };
         walk.go_on(more)
     }

@@ -163,7 +163,7 @@ mod tests {
     fn script(number: usize) -> Arc<Script> {
         let source = format!("return {number}");
         let sha = crate::api::hex(source.as_bytes());
-        SOURCES.with(|sources| sources.script(sha, source.as_bytes(), None).unwrap())
+        SOURCES.with(|sources| Script::new(sources, sha, source.as_bytes(), None).unwrap())
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub fn library_name(source: &[u8]) -> Result<String, CommandError> {
 /// caller does that.
 pub fn load_library(ctx: &Context<'_>, source: &[u8]) -> Result<Library, CommandError> {
     let (name, _) = shebang::library(source)?;
+    let stored = ctx.server.scripting.library_sources.add(source)?;
     let number = ctx.server.scripting.libraries.lock().next_number();
     let machine = machine::machine(ctx, Kind::Functions).map_err(broken)?;
     let registered = execute(&machine, source)?;
@@ -30,7 +31,7 @@ pub fn load_library(ctx: &Context<'_>, source: &[u8]) -> Result<Library, Command
     keep(&machine, number, &registered)?;
     let functions = registered.into_iter().map(|(offered, _)| offered).collect();
     machine.rest(ctx, Kind::Functions);
-    Ok(Library { name, source: source.into(), functions, number })
+    Ok(Library { name, source: stored, functions, number })
 }
 
 /// Runs a library's code. Answers what it registered.
@@ -79,7 +80,7 @@ fn compiled(machine: &Machine, library: &Library, offered: &Offered) -> Result<i
     if let Some(slot) = find() {
         return Ok(slot);
     }
-    keep(machine, library.number, &execute(machine, &library.source)?)?;
+    keep(machine, library.number, &execute(machine, &library.source.read())?)?;
     find().ok_or_else(|| CommandError::new("ERR Function not found"))
 }
 

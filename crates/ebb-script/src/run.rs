@@ -81,7 +81,7 @@ fn add(
         Some(script) => script,
         None => {
             let (flags, _) = shebang::script(source)?;
-            scripting.sources.script(sha, source, flags)?
+            Script::new(&scripting.script_sources, sha, source, flags)?
         }
     };
     let known = machine.scripts.borrow().with_digest(&sha).map(|(_, code)| Rc::clone(code));

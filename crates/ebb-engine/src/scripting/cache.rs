@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::Script;
+use ebb_heap::{OutOfMemory, Shared};
+
+use super::{ScriptFlags, Source, Sources};
 
 /// SHA-1 in 40 lower-case hexadecimal digits.
 pub type Sha = [u8; 40];
@@ -12,6 +14,53 @@ pub type Sha = [u8; 40];
 /// More scripts than this that nobody asked to keep (SCRIPT LOAD) are forgotten, the one that
 /// was not used for longest first.
 pub const EVALUATED_MAX: usize = 500;
+
+/// A script whose source compiles.
+#[derive(Debug)]
+pub struct Script {
+    /// Its digest.
+    pub sha: Sha,
+    source: Arc<Source>,
+    /// What its first line says of it; `None` if that line says nothing, and the rules from
+    /// before Redis 7 hold.
+    pub flags: Option<ScriptFlags>,
+    /// When it was used, counted in uses of scripts.
+    last_use: AtomicU64,
+    is_forgotten: AtomicBool,
+}
+
+impl Script {
+    /// A script that was never used, and is in no cache.
+    pub fn new(
+        sources: &Sources,
+        sha: Sha,
+        source: &[u8],
+        flags: Option<ScriptFlags>,
+    ) -> Result<Arc<Script>, OutOfMemory> {
+        let source = sources.add(source)?;
+        let (last_use, is_forgotten) = Default::default();
+        Ok(Arc::new(Script { sha, source, flags, last_use, is_forgotten }))
+    }
+
+    /// The source as it was given. It stays in its place while this is held.
+    pub fn source(&self) -> Shared {
+        self.source.read()
+    }
+
+    /// Whether this is its source.
+    pub fn is(&self, source: &[u8]) -> bool {
+        self.source.is(source)
+    }
+
+    /// The server has forgotten it: who kept it besides must ask again.
+    pub fn is_forgotten(&self) -> bool {
+        self.is_forgotten.load(Ordering::Acquire)
+    }
+
+    pub(super) fn note_use(&self, number: u64) {
+        self.last_use.store(number, Ordering::Relaxed);
+    }
+}
 
 #[derive(Debug)]
 struct Cached {
@@ -31,7 +80,7 @@ pub struct ScriptCache {
 }
 
 /// Bytes of a script beside its source.
-const OVERHEAD: usize = size_of::<Script>() + size_of::<(Sha, Cached)>();
+const OVERHEAD: usize = size_of::<Script>() + size_of::<(Sha, Cached)>() + Source::OUTSIDE;
 
 impl ScriptCache {
     /// A script.
@@ -61,7 +110,7 @@ impl ScriptCache {
         }
         // It may have been forgotten between its last use and now.
         script.is_forgotten.store(false, Ordering::Release);
-        self.bytes += script.source_len();
+        self.bytes += script.source.len();
         self.scripts.insert(script.sha, Cached { script, is_kept: keep });
     }
 
@@ -72,7 +121,7 @@ impl ScriptCache {
         let Some(sha) = oldest.map(|cached| cached.script.sha) else { return };
         if let Some(Cached { script, .. }) = self.scripts.remove(&sha) {
             script.is_forgotten.store(true, Ordering::Release);
-            self.bytes -= script.source_len();
+            self.bytes -= script.source.len();
             self.evaluated -= 1;
             self.evicted += 1;
         }
@@ -111,14 +160,13 @@ impl ScriptCache {
 mod tests {
     use std::sync::LazyLock;
 
-    use super::super::Sources;
     use super::*;
 
     fn script(number: usize) -> Arc<Script> {
         static SOURCES: LazyLock<Sources> = LazyLock::new(Sources::default);
         let mut sha = [b'0'; 40];
         sha[..8].copy_from_slice(format!("{number:08}").as_bytes());
-        SOURCES.script(sha, b"return 1", None).unwrap()
+        Script::new(&SOURCES, sha, b"return 1", None).unwrap()
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ScriptFlags;
+use super::{ScriptFlags, Source};
 
 /// A function of a library.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Library {
     /// Its name.
     pub name: String,
     /// Its whole source.
-    pub source: Box<[u8]>,
+    pub source: Arc<Source>,
     /// What it registered, by name.
     pub functions: Vec<Function>,
     /// No other library has or had this number.
@@ -124,6 +124,12 @@ impl Libraries {
 
     /// Bytes of the sources and of what holds them.
     pub fn bytes(&self) -> usize {
+        let sources: usize = self.by_name.values().map(|library| library.source.len()).sum();
+        sources + self.overhead()
+    }
+
+    /// Bytes of what holds the sources.
+    pub(super) fn overhead(&self) -> usize {
         let function = |f: &Function| {
             size_of::<Function>()
                 + f.name.len() * 2
@@ -131,7 +137,7 @@ impl Libraries {
         };
         let library = |library: &Arc<Library>| {
             let functions: usize = library.functions.iter().map(function).sum();
-            size_of::<Library>() + library.name.len() * 2 + library.source.len() + functions
+            size_of::<Library>() + Source::OUTSIDE + library.name.len() * 2 + functions
         };
         self.by_name.values().map(library).sum()
     }
@@ -139,9 +145,10 @@ impl Libraries {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Sources;
     use super::*;
 
-    fn library(name: &str, functions: &[&str]) -> Library {
+    fn library(sources: &Sources, name: &str, functions: &[&str]) -> Library {
         let function = |name: &&str| Function {
             name: (*name).into(),
             description: None,
@@ -149,7 +156,7 @@ mod tests {
         };
         Library {
             name: name.into(),
-            source: Box::default(),
+            source: sources.add(name.as_bytes()).unwrap(),
             functions: functions.iter().map(function).collect(),
             number: 0,
         }
@@ -157,6 +164,8 @@ mod tests {
 
     #[test]
     fn names_belong_to_one_library() {
+        let sources = Sources::default();
+        let library = |name: &str, functions: &[&str]| library(&sources, name, functions);
         let mut libraries = Libraries::default();
         assert_eq!(libraries.add(library("a", &["f", "g"]), false), Ok(()));
         assert_eq!(
@@ -170,7 +179,11 @@ mod tests {
         assert_eq!(libraries.add(library("a", &["f"]), true), Ok(()));
         assert!(libraries.function("g").is_none() && libraries.function("F").is_some());
         assert_eq!(libraries.counts(), (1, 1));
+        assert_eq!(libraries.bytes(), libraries.overhead() + 1);
+        // What was refused or replaced is gone.
+        assert!((1..32).contains(&sources.arena().live_bytes()));
         assert!(libraries.remove("a") && !libraries.remove("a"));
         assert_eq!((libraries.counts(), libraries.bytes()), ((0, 0), 0));
+        assert_eq!(sources.arena().live_bytes(), 0);
     }
 }

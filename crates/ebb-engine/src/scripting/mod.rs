@@ -14,12 +14,12 @@ use parking_lot::Mutex;
 use crate::server::Server;
 use crate::spec::bits;
 
-pub use cache::{EVALUATED_MAX, ScriptCache, Sha};
+pub use cache::{EVALUATED_MAX, Script, ScriptCache, Sha};
 pub use libraries::{Function, Libraries, Library};
 pub use nested::Rules;
 pub use running::{Interruption, KillError, Running};
 pub(crate) use sources::Walk as SourceWalk;
-pub use sources::{Script, Sources};
+pub use sources::{Source, Sources};
 
 bits! {
     /// What a script or a function says of itself; the words are those of its first line.
@@ -61,7 +61,9 @@ pub struct VmBytes {
 /// The scripts and functions of a server.
 pub struct Scripting {
     /// Where the sources of scripts are.
-    pub sources: Sources,
+    pub script_sources: Sources,
+    /// Where those of libraries are.
+    pub library_sources: Sources,
     /// Scripts by digest.
     pub cache: Mutex<ScriptCache>,
     /// Libraries of functions.
@@ -80,7 +82,8 @@ pub struct Scripting {
 impl Scripting {
     pub(crate) fn new(workers: usize) -> Scripting {
         Scripting {
-            sources: Sources::default(),
+            script_sources: Sources::default(),
+            library_sources: Sources::default(),
             cache: Mutex::default(),
             libraries: Mutex::default(),
             allow_all: AtomicBool::new(false),
@@ -110,8 +113,14 @@ impl Scripting {
     /// Bytes of scripts, those included that only interpreters still have: of their sources, in
     /// the heap, and what is outside of it.
     pub fn script_bytes(&self) -> (usize, usize) {
-        let outside = self.cache.lock().overhead() + self.sources.outside_bytes();
-        (self.sources.arena().live_bytes(), outside)
+        let outside = self.cache.lock().overhead() + self.script_sources.outside_bytes();
+        (self.script_sources.arena().live_bytes(), outside)
+    }
+
+    /// Bytes of libraries: of their sources, in the heap, and what is outside of it.
+    pub fn library_bytes(&self) -> (usize, usize) {
+        let outside = self.libraries.lock().overhead() + self.library_sources.outside_bytes();
+        (self.library_sources.arena().live_bytes(), outside)
     }
 
     /// Bytes of all interpreters: those of scripts, and those of functions.

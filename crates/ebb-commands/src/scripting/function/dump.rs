@@ -52,7 +52,7 @@ fn dump(ctx: &mut Context<'_>) -> CommandResult {
     let mut writer = Writer::new(ctx.server.config.get(id::RDBCOMPRESSION));
     for library in ctx.server.scripting.libraries.lock().all() {
         writer.byte(FUNCTION);
-        writer.string(&library.source);
+        writer.string(&library.source.read());
     }
     let mut out = writer.into_bytes();
     rdb::seal(&mut out, rdb::VERSION);

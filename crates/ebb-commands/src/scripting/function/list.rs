@@ -71,7 +71,7 @@ fn show(ctx: &mut Context<'_>, library: &Library, with_code: bool) {
     library.functions.iter().for_each(|function| show_function(ctx, function));
     if with_code {
         ctx.reply.bulk(b"library_code");
-        ctx.reply.bulk(&library.source);
+        ctx.reply.bulk(&library.source.read());
     }
 }
 

@@ -55,6 +55,7 @@ fn heap_rows(memory: &MemoryFigures, measured: Measured, add: &mut impl FnMut(&s
     owned("pubsub", memory.parts.pubsub.0);
     owned("tracking", memory.parts.tracking.0);
     owned("scripts", memory.parts.scripts.0);
+    owned("functions", memory.parts.functions.0);
     add("heap-other", memory.heap.0.saturating_sub(known) as i64);
     add("heap-holes", memory.heap.1 as i64);
     add("heap-unwritten", -(measured.large.saturating_sub(measured.pages.ranges) as i64));
@@ -72,7 +73,7 @@ fn jemalloc_rows(memory: &MemoryFigures, add: &mut impl FnMut(&str, i64)) {
         ("tracking-outside", parts.tracking.1),
         ("pubsub-outside", parts.pubsub.1),
         ("scripts-outside", parts.scripts.1),
-        ("functions", parts.functions),
+        ("functions-outside", parts.functions.1),
         ("interpreters", parts.interpreters),
         ("command-statistics", parts.histograms),
     ];

@@ -19,8 +19,8 @@ pub(in super::super) struct Parts {
     pub(in super::super) histograms: usize,
     /// Cached scripts: their sources in the heap, and what is outside of it.
     pub(in super::super) scripts: (usize, usize),
-    /// Sources and names of functions.
-    pub(in super::super) functions: usize,
+    /// Libraries of functions: their sources in the heap, and what is outside of it.
+    pub(in super::super) functions: (usize, usize),
     /// The interpreters that run both, as they were after their last use.
     pub(in super::super) interpreters: usize,
     /// Who keeps copies of which keys: in the heap, and outside of it.
@@ -35,7 +35,7 @@ impl Parts {
         let mut parts = Parts {
             histograms: stats::histogram_bytes(server.workers.iter().map(|worker| &worker.totals)),
             scripts: server.scripting.script_bytes(),
-            functions: server.scripting.libraries.lock().bytes(),
+            functions: server.scripting.library_bytes(),
             interpreters: eval + functions,
             tracking: server.tracking.bytes(),
             pubsub: server.pubsub.bytes(),
@@ -61,7 +61,8 @@ impl Parts {
             + self.histograms
             + self.scripts.0
             + self.scripts.1
-            + self.functions
+            + self.functions.0
+            + self.functions.1
             + self.tracking.0
             + self.tracking.1
             + self.pubsub.0

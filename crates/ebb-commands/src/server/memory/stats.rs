@@ -43,7 +43,7 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
         ("cluster.links".into(), int(0)),
         ("aof.buffer".into(), int(0)),
         ("lua.caches".into(), int(memory.parts.scripts.0 + memory.parts.scripts.1)),
-        ("functions.caches".into(), int(memory.parts.functions)),
+        ("functions.caches".into(), int(memory.parts.functions.0 + memory.parts.functions.1)),
     ];
     rows.extend(memory.dbs.iter().map(|db| (format!("db.{}", db.number), Value::Db(*db))));
     let partitions = Figures::gather(ctx, &ctx.server.partitions.table().all);
