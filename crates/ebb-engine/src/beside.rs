@@ -2,7 +2,8 @@
 //! of scripts and of libraries.
 //!
 //! It belongs to no shard. Defragmentation and the audit go over it after the keyspace, in steps
-//! of some 10 to 100 us, each under a lock of its own.
+//! of some 10 to 100 us, each under a lock of its own: as many blocks as one segment of a table names,
+//! or some sources, but no more than a step may move.
 
 use ebb_heap::{ArenaId, OutOfMemory};
 use ebb_keyspace::defrag::Moved;

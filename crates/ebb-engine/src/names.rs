@@ -4,9 +4,11 @@
 //! endian), the name, and the numbers, ascending, each in as many bytes as the table says. Room
 //! for more numbers grows by an eighth, so that a name with one number has none to spare.
 
+use std::cell::Cell;
+
 use ebb_collections::Arenas;
 use ebb_heap::{ArenaId, Block, OutOfMemory};
-use ebb_keyspace::defrag::Moved;
+use ebb_keyspace::defrag::{Moved, STEP_BYTES};
 use ebb_table::Blocks;
 use rand::Rng;
 
@@ -226,18 +228,27 @@ impl<const WIDTH: usize> Names<WIDTH> {
         self.rows.index_bytes().1
     }
 
-    /// Moves blocks of one segment of the table, those for which `should` holds. Answers the
-    /// position to go on from, 0 at the end.
+    /// Moves blocks of one segment of the table, those for which `should` holds, until
+    /// [`STEP_BYTES`] of names are moved. Answers the position to go on from, 0 at the end.
+    ///
+    /// With all those bytes moved it is a position in the same segment, where some may be left. So
+    /// `should` does not hold for a block that has moved; one that cannot move keeps nobody.
     pub(crate) fn relocate(
         &mut self,
         position: u64,
         should: impl Fn(&Block) -> bool,
         moved: &mut Moved,
     ) -> Result<u64, OutOfMemory> {
-        self.rows.relocate(position, should, |block, _| {
+        let bytes = Cell::new(0);
+        let should = |block: &Block| bytes.get() < STEP_BYTES && should(block);
+        let next = self.rows.relocate(position, should, |block, _| {
             moved.blocks += 1;
-            moved.bytes += block.bytes() as u64;
-        })
+            bytes.set(bytes.get() + block.bytes());
+        });
+        moved.bytes += bytes.get() as u64;
+        let next = next?;
+        // No segment ends before position 1, and 0 would be the end of the table.
+        Ok(if bytes.get() < STEP_BYTES { next } else { position.max(1) })
     }
 
     /// Visits the blocks of one segment of the table, for the audit. Answers the position to
@@ -319,6 +330,57 @@ mod tests {
         assert_eq!((names.len(), content(&names)), (model.len(), model));
         drop(names);
         assert_eq!((arenas.data.live_bytes(), arenas.index.live_bytes()), (0, 0));
+    }
+
+    /// Steps to the end, each within its bound; answers what was moved.
+    fn relocate_all(names: &mut Names<4>, should: impl Fn(&Block) -> bool) -> Moved {
+        const MOST: u64 = (STEP_BYTES + ebb_heap::LARGE_BYTES) as u64;
+        let (mut all, mut position, mut steps) = (Moved::default(), 0, 0);
+        loop {
+            let mut moved = Moved::default();
+            position = names.relocate(position, &should, &mut moved).unwrap();
+            assert!(moved.bytes < MOST, "{moved:?} in one step");
+            all.add(moved);
+            steps += 1;
+            assert!(steps < 10_000, "no end");
+            if position == 0 {
+                return all;
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_moves_no_more_than_it_may_and_none_is_left() {
+        let mut random = StdRng::seed_from_u64(11);
+        for longest in [100, 5_000, 60_000, 120_000] {
+            let arenas = arenas();
+            let mut names = Names::<4>::new(arenas);
+            // From the first segment on, which begins at position 0, there is more than one step.
+            for number in 0..1000_u64.min(40_000_000 / longest as u64) {
+                let len = random.random_range(longest / 2..longest);
+                let name: Vec<u8> = number.to_le_bytes().into_iter().cycle().take(len).collect();
+                names.add(&name, number).unwrap();
+            }
+            let model = content(&names);
+            for segment in arenas.data.segments() {
+                assert!(arenas.data.begin_evacuation(segment.index));
+            }
+            let live = arenas.data.live_bytes() as u64;
+            let moved = relocate_all(&mut names, Block::should_move);
+            assert_eq!((moved.blocks, moved.bytes), (model.len() as u64, live), "{longest}");
+            assert_eq!(relocate_all(&mut names, Block::should_move), Moved::default());
+            assert_eq!(arenas.data.end_evacuation(), 0);
+            assert_eq!(content(&names), model);
+        }
+    }
+
+    #[test]
+    fn blocks_that_cannot_move_hold_no_step_up() {
+        let mut names = Names::<4>::new(arenas());
+        for number in 0..50_u8 {
+            names.insert(&vec![number; 300_000]).unwrap();
+        }
+        assert_eq!(relocate_all(&mut names, |_| true), Moved::default());
     }
 
     #[test]

@@ -21,8 +21,8 @@ pub use crate::entry::relocate::Moved;
 use crate::entry::relocate::Work;
 use crate::{Key, KeyHasher, PartId, Shard};
 
-/// Bytes moved in one step: at 1 GB/s and more, some 100 us.
-const STEP_BYTES: usize = 96 * 1024;
+/// Bytes moved in one step, but for the block that exceeds them: at 1 GB/s and more, some 100 us.
+pub const STEP_BYTES: usize = 96 * 1024;
 /// A segment that is fuller than this is left alone: moving 15 bytes would gain one.
 const DENSE_PERCENT: usize = 94;
 /// Holes of this share of what is touched are left.

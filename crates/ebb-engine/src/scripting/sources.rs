@@ -7,7 +7,7 @@
 use std::sync::{Arc, Weak};
 
 use ebb_heap::{ArenaId, Block, OutOfMemory, Shared, watch};
-use ebb_keyspace::defrag::Moved;
+use ebb_keyspace::defrag::{Moved, STEP_BYTES};
 use parking_lot::{Mutex, RwLock};
 
 /// Sources looked at in one step of a walk.
@@ -104,30 +104,34 @@ impl Sources {
         self.living.lock().sources.capacity() * size_of::<Weak<Source>>()
     }
 
-    /// Visits some sources; answers whether there are more. Who is there from the first step to
-    /// the last is visited.
-    fn step(&self, walk: &mut Walk, mut visit: impl FnMut(&Source)) -> bool {
+    /// Visits some sources, until `visit` answers that it shall not go on; answers whether there
+    /// are more. Who is there from the first step to the last is visited.
+    fn step(&self, walk: &mut Walk, mut visit: impl FnMut(&Source) -> bool) -> bool {
         let living = self.living.lock();
         if walk.cleanings != living.cleanings {
             *walk = Walk { at: 0, cleanings: living.cleanings };
         }
-        let here = living.sources.iter().skip(walk.at).take(STEP);
-        here.filter_map(Weak::upgrade).for_each(|source| visit(&source));
-        walk.at += STEP;
+        for source in living.sources.iter().skip(walk.at).take(STEP) {
+            walk.at += 1;
+            if source.upgrade().is_some_and(|source| !visit(&source)) {
+                break;
+            }
+        }
         walk.at < living.sources.len()
     }
 
-    /// Moves some sources out of closed segments; answers whether there is more.
+    /// Moves some sources out of closed segments, until [`STEP_BYTES`] are moved; answers whether
+    /// there is more.
     pub(crate) fn relocate_step(
         &self,
         walk: &mut Walk,
         moved: &mut Moved,
     ) -> Result<bool, OutOfMemory> {
+        let enough = moved.bytes + STEP_BYTES as u64;
         let mut result = Ok(());
         let more = self.step(walk, |source| {
-            if result.is_ok() {
-                result = source.relocate(moved);
-            }
+            result = source.relocate(moved);
+            result.is_ok() && moved.bytes < enough
         });
         result.map(|()| more)
     }
@@ -136,6 +140,7 @@ impl Sources {
     pub(crate) fn claim_step(&self, walk: &mut Walk) -> bool {
         self.step(walk, |source| {
             watch::claim(source.0.read().block().compact());
+            true
         })
     }
 }
@@ -159,7 +164,10 @@ mod tests {
         });
         let (mut walk, mut seen, mut steps) = (Walk::default(), Vec::new(), 0);
         loop {
-            let more = sources.step(&mut walk, |source| seen.push(source.read().to_vec()));
+            let more = sources.step(&mut walk, |source| {
+                seen.push(source.read().to_vec());
+                true
+            });
             // Sources come and go meanwhile, until the list is cleaned.
             (0..30).for_each(|number| drop(make(&sources, number)));
             steps += 1;
@@ -170,6 +178,25 @@ mod tests {
         assert!(steps > 5 && sources.living.lock().cleanings > 0);
         assert!(kept.iter().all(|source| seen.contains(&source.read().to_vec())));
         assert!(sources.living.lock().sources.len() < 2000);
+    }
+
+    #[test]
+    fn a_step_moves_no_more_than_it_may_and_none_is_left() {
+        let sources = Sources::default();
+        let text = |number: usize| vec![number as u8; number * 7919 % 120_000];
+        let all: Vec<_> = (0..500).map(|number| sources.add(&text(number)).unwrap()).collect();
+        for segment in sources.arena.segments() {
+            assert!(sources.arena.begin_evacuation(segment.index));
+        }
+        let (mut walk, mut blocks, mut more) = (Walk::default(), 0, true);
+        while more {
+            let mut moved = Moved::default();
+            more = sources.relocate_step(&mut walk, &mut moved).unwrap();
+            assert!(moved.bytes < (STEP_BYTES + ebb_heap::LARGE_BYTES) as u64, "{moved:?}");
+            blocks += moved.blocks;
+        }
+        assert_eq!((blocks, sources.arena.end_evacuation()), (500, 0));
+        assert!(all.iter().enumerate().all(|(number, source)| source.is(&text(number))));
     }
 
     #[test]
