@@ -5,7 +5,7 @@
 //! of some 10 to 100 us, each under a lock of its own: as many blocks as one segment of a table names,
 //! or some sources, but no more than a step may move.
 
-use ebb_heap::{ArenaId, OutOfMemory};
+use ebb_heap::{ArenaId, Block, OutOfMemory};
 use ebb_keyspace::defrag::Moved;
 
 use crate::scripting::{SourceWalk, Sources};
@@ -55,9 +55,14 @@ impl Server {
 
     /// Moves blocks out of closed segments; answers whether there is more.
     pub fn relocate_beside(&self, walk: &mut Walk, moved: &mut Moved) -> Result<bool, OutOfMemory> {
+        let should = Block::should_move;
         let more = match &mut walk.0 {
-            Place::Subscriptions(sweep) => self.pubsub.relocate_step(sweep, moved),
-            Place::Tracking(sweep) => self.tracking.relocate_step(sweep, moved),
+            Place::Subscriptions(sweep) => {
+                self.pubsub.step(sweep, |names, position| names.relocate(position, should, moved))
+            }
+            Place::Tracking(sweep) => {
+                self.tracking.step(sweep, |keys, position| keys.relocate(position, should, moved))
+            }
             Place::Scripts(walk) => self.scripting.script_sources.relocate_step(walk, moved),
             Place::Libraries(walk) => self.scripting.library_sources.relocate_step(walk, moved),
         }?;
@@ -66,11 +71,11 @@ impl Server {
 
     /// Claims blocks for the audit; answers whether there is more.
     pub(crate) fn claim_beside(&self, walk: &mut Walk) -> bool {
-        let more = match &mut walk.0 {
-            Place::Subscriptions(sweep) => self.pubsub.claim_step(sweep),
-            Place::Tracking(sweep) => self.tracking.claim_step(sweep),
-            Place::Scripts(walk) => self.scripting.script_sources.claim_step(walk),
-            Place::Libraries(walk) => self.scripting.library_sources.claim_step(walk),
+        let Ok(more) = match &mut walk.0 {
+            Place::Subscriptions(sweep) => self.pubsub.step(sweep, |names, at| names.claim(at)),
+            Place::Tracking(sweep) => self.tracking.step(sweep, |keys, at| keys.claim(at)),
+            Place::Scripts(walk) => Ok(self.scripting.script_sources.claim_step(walk)),
+            Place::Libraries(walk) => Ok(self.scripting.library_sources.claim_step(walk)),
         };
         walk.go_on(more)
     }

@@ -5,9 +5,10 @@
 //! for more numbers grows by an eighth, so that a name with one number has none to spare.
 
 use std::cell::Cell;
+use std::convert::Infallible;
 
 use ebb_collections::Arenas;
-use ebb_heap::{ArenaId, Block, OutOfMemory};
+use ebb_heap::{ArenaId, Block, OutOfMemory, watch};
 use ebb_keyspace::defrag::{Moved, STEP_BYTES};
 use ebb_table::Blocks;
 use rand::Rng;
@@ -251,10 +252,12 @@ impl<const WIDTH: usize> Names<WIDTH> {
         Ok(if bytes.get() < STEP_BYTES { next } else { position.max(1) })
     }
 
-    /// Visits the blocks of one segment of the table, for the audit. Answers the position to
-    /// go on from, 0 at the end.
-    pub(crate) fn inspect(&self, position: u64, visit: &mut dyn FnMut(&Block)) -> u64 {
-        self.rows.inspect(position, visit)
+    /// Claims the blocks of one segment of the table, and its own, for the audit. Answers the
+    /// position to go on from, 0 at the end.
+    pub(crate) fn claim(&self, position: u64) -> Result<u64, Infallible> {
+        Ok(self.rows.inspect(position, &mut |block| {
+            watch::claim(block.compact());
+        }))
     }
 }
 

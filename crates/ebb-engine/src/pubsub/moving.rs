@@ -1,8 +1,6 @@
-//! Subscriptions as a part of the heap: what they take, moving their blocks, and proving that
-//! each of those has an owner.
+//! Subscriptions as a part of the heap: what they take, and visiting all their blocks.
 
-use ebb_heap::{ArenaId, Block, OutOfMemory, watch};
-use ebb_keyspace::defrag::Moved;
+use ebb_heap::ArenaId;
 
 use super::{Kind, Names, PARTS, PubSub};
 
@@ -40,58 +38,36 @@ impl PubSub {
     }
 
     /// Works on one table by its number: channels and shard channels by parts, the patterns, and
-    /// what each subscriber listens to. A seat may be free: then there is nothing to do.
-    fn with_table(&self, table: usize, work: impl FnOnce(&mut Names) -> u64) -> u64 {
+    /// what each subscriber listens to. A seat may be free: then there is no table.
+    fn with_table<R>(&self, table: usize, work: impl FnOnce(&mut Names) -> R) -> Option<R> {
         if let Some(part) = self.channels.parts.get(table) {
-            return work(&mut part.lock());
+            return Some(work(&mut part.lock()));
         }
         if let Some(part) = self.shard_channels.parts.get(table - PARTS) {
-            return work(&mut part.lock());
+            return Some(work(&mut part.lock()));
         }
         let Some(at) = (table - 2 * PARTS).checked_sub(1) else {
-            return work(&mut self.patterns.write());
+            return Some(work(&mut self.patterns.write()));
         };
         let kind = [Kind::Channel, Kind::Pattern, Kind::Shard][at % 3];
         let subscriptions = {
             let subscribers = self.subscribers.read();
             subscribers.get((at / 3) as u64).map(|seat| seat.subscriptions.clone())
         };
-        subscriptions.map_or(0, |subscriptions| work(subscriptions.lock().of(kind)))
+        subscriptions.map(|subscriptions| work(subscriptions.lock().of(kind)))
     }
 
-    /// Goes on by one segment of a table; answers whether there is more.
-    fn step(&self, sweep: &mut Sweep, work: impl FnOnce(&mut Names, u64) -> u64) -> bool {
+    /// Works on a table at a position, and goes on to the one that `work` answers, 0 for the next
+    /// table; answers whether there is more.
+    pub(crate) fn step<E>(
+        &self,
+        sweep: &mut Sweep,
+        work: impl FnOnce(&mut Names, u64) -> Result<u64, E>,
+    ) -> Result<bool, E> {
         let Sweep { table, position } = *sweep;
-        sweep.position = self.with_table(table, |names| work(names, position));
-        if sweep.position == 0 {
-            sweep.table += 1;
-        }
-        sweep.table <= 2 * PARTS + 3 * self.subscribers.read().len()
-    }
-
-    /// Moves blocks out of closed segments: those that one segment of a table names. Answers
-    /// whether there is more.
-    pub fn relocate_step(&self, sweep: &mut Sweep, moved: &mut Moved) -> Result<bool, OutOfMemory> {
-        let mut result = Ok(());
-        let more = self.step(sweep, |names, position| {
-            match names.relocate(position, Block::should_move, moved) {
-                Ok(next) => next,
-                Err(error) => {
-                    result = Err(error);
-                    position
-                }
-            }
-        });
-        result.map(|()| more)
-    }
-
-    /// Claims blocks for the audit: those that one segment of a table names, and its own. Answers
-    /// whether there is more.
-    pub fn claim_step(&self, sweep: &mut Sweep) -> bool {
-        self.step(sweep, |names, position| {
-            names.inspect(position, &mut |block| {
-                watch::claim(block.compact());
-            })
-        })
+        let next = self.with_table(table, |names| work(names, position)).transpose()?;
+        sweep.position = next.unwrap_or(0);
+        sweep.table += usize::from(sweep.position == 0);
+        Ok(sweep.table <= 2 * PARTS + 3 * self.subscribers.read().len())
     }
 }

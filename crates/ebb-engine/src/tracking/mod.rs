@@ -9,8 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ebb_config::id;
-use ebb_heap::{ArenaId, OutOfMemory};
-use ebb_keyspace::defrag::Moved;
+use ebb_heap::ArenaId;
 use ebb_resp::Protocol;
 use parking_lot::Mutex;
 use rand::Rng;
@@ -24,7 +23,7 @@ use crate::session::Session;
 use crate::spec::{Flags, KeyFlags};
 use crate::table::Resolved;
 pub(crate) use table::Sweep;
-use table::Table;
+use table::{Part, Table};
 
 mod table;
 
@@ -96,18 +95,14 @@ impl Tracking {
         self.table.arenas()
     }
 
-    /// Moves blocks out of closed segments; answers whether there is more.
-    pub(crate) fn relocate_step(
+    /// Works on what is remembered at a position, and goes on to the one that `work` answers, 0 for
+    /// the next part; answers whether there is more.
+    pub(crate) fn step<E>(
         &self,
         sweep: &mut Sweep,
-        moved: &mut Moved,
-    ) -> Result<bool, OutOfMemory> {
-        self.table.relocate_step(sweep, moved)
-    }
-
-    /// Claims blocks for the audit; answers whether there is more.
-    pub(crate) fn claim_step(&self, sweep: &mut Sweep) -> bool {
-        self.table.claim_step(sweep)
+        work: impl FnOnce(&mut Part, u64) -> Result<u64, E>,
+    ) -> Result<bool, E> {
+        self.table.step(sweep, work)
     }
 
     /// Prefixes that clients follow.

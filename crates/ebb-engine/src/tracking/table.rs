@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ebb_collections::Arenas;
-use ebb_heap::{ArenaId, Block, OutOfMemory, watch};
+use ebb_heap::{ArenaId, OutOfMemory};
 use ebb_keyspace::KeyHasher;
-use ebb_keyspace::defrag::Moved;
 use parking_lot::Mutex;
 use rand::Rng;
 
@@ -17,7 +16,7 @@ const PARTS: usize = 64;
 /// Keys, and the clients that have read each since it last changed, by their numbers: six bytes
 /// are enough for a million new clients a second for nine years. Some may be gone, or track no
 /// more.
-type Part = Names<6>;
+pub(crate) type Part = Names<6>;
 
 /// The table. Its figures are exact between changes.
 pub(super) struct Table {
@@ -117,37 +116,17 @@ impl Table {
         }
     }
 
-    /// Goes on by one segment of a part; answers whether there is more.
-    fn step(&self, sweep: &mut Sweep, work: impl FnOnce(&mut Part, u64) -> u64) -> bool {
-        let Some(part) = self.parts.get(sweep.part) else { return false };
-        sweep.position = work(&mut part.lock(), sweep.position);
-        sweep.part += usize::from(sweep.position == 0);
-        sweep.part < self.parts.len()
-    }
-
-    /// Moves blocks out of closed segments; answers whether there is more.
-    pub(super) fn relocate_step(
+    /// Works on a part at a position, and goes on to the one that `work` answers, 0 for the next
+    /// part; answers whether there is more.
+    pub(super) fn step<E>(
         &self,
         sweep: &mut Sweep,
-        moved: &mut Moved,
-    ) -> Result<bool, OutOfMemory> {
-        let mut result = Ok(());
-        let more = self.step(sweep, |part, position| {
-            part.relocate(position, Block::should_move, moved).unwrap_or_else(|error| {
-                result = Err(error);
-                position
-            })
-        });
-        result.map(|()| more)
-    }
-
-    /// Claims blocks for the audit; answers whether there is more.
-    pub(super) fn claim_step(&self, sweep: &mut Sweep) -> bool {
-        self.step(sweep, |part, position| {
-            part.inspect(position, &mut |block| {
-                watch::claim(block.compact());
-            })
-        })
+        work: impl FnOnce(&mut Part, u64) -> Result<u64, E>,
+    ) -> Result<bool, E> {
+        let Some(part) = self.parts.get(sweep.part) else { return Ok(false) };
+        sweep.position = work(&mut part.lock(), sweep.position)?;
+        sweep.part += usize::from(sweep.position == 0);
+        Ok(sweep.part < self.parts.len())
     }
 }
 
