@@ -574,8 +574,22 @@ def tracked(binary):
         invalid = {reader.read()[1][0] for _ in range(count * 3 // 4)}
         assert len(invalid) == count * 3 // 4
         clean(audit(client))
-        reader("CLIENT", "TRACKING", "OFF")
-        assert tracking() == (0, 0)
+
+        def void(forget, many):
+            """What is forgotten is no key any more at once, counts until it is freed, and is no leak."""
+            for at in range(0, many, 1000):
+                reader.pipeline([("GET", "new:%d" % n) for n in range(at, at + 1000)])
+            assert tracking()[0] > 30 * many and tracking()[1] >= many
+            assert forget() == "OK"
+            assert figure(client, "tracking_total_keys") == figure(client, "tracking_total_items") == 0
+            clean(audit(client))
+            end = time.time() + 5
+            while tracking()[0] > 0:
+                assert time.time() < end, tracking()
+                time.sleep(0.01)
+        void(lambda: client("FLUSHALL"), 300_000)
+        assert reader.read() == [b"invalidate", None]
+        void(lambda: reader("CLIENT", "TRACKING", "OFF"), 50_000)
 
 
 def main():

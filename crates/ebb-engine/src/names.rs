@@ -198,6 +198,11 @@ impl<const WIDTH: usize> Names<WIDTH> {
         }
     }
 
+    /// The blocks, to be freed elsewhere.
+    pub(crate) fn into_blocks(self) -> Blocks {
+        self.rows
+    }
+
     /// Takes a name away, whatever stands behind it; false if it is not there.
     pub(crate) fn forget(&mut self, name: &[u8]) -> bool {
         let found = self.rows.find(name);

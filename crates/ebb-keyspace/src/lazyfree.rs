@@ -5,6 +5,9 @@
 //! either it is freed at once, for at most [`AT_ONCE`], or it waits here until the maintenance
 //! thread, or whoever needs memory, frees it in steps. What of it is left after that time waits,
 //! too: no command, whichever way it deletes, is slow because of what it deletes.
+//!
+//! Tables of blocks that are no data (see [`discard_tables`]) always wait here, unless they are
+//! small.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -13,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use ebb_collections::Collection;
 use ebb_heap::Shared;
+use ebb_table::{BlockDrain, Blocks};
 use parking_lot::Mutex;
 
 /// A collection of so many elements is small.
@@ -114,6 +118,8 @@ pub(crate) fn begin(mut step: impl FnMut() -> bool) -> bool {
 enum Value {
     Collection(Box<Collection>),
     String(Shared),
+    /// Tables of blocks that are no data; each is empty before the one ahead of it is begun.
+    Tables(Vec<BlockDrain>),
 }
 
 impl Value {
@@ -124,6 +130,8 @@ impl Value {
                 footprint.data + footprint.index + footprint.outside
             }
             Value::String(shared) => shared.heap_bytes(),
+            // They count against no limit. So who looks for room finds none in them.
+            Value::Tables(_) => 0,
         }
     }
 
@@ -134,7 +142,7 @@ impl Value {
         const ELEMENTS: usize = 200;
         match self {
             Value::Collection(collection) => bytes / (collection.len() / ELEMENTS + 1),
-            Value::String(_) => bytes,
+            Value::String(_) | Value::Tables(_) => bytes,
         }
     }
 
@@ -143,6 +151,12 @@ impl Value {
         match self {
             Value::Collection(collection) => collection.free_step(),
             Value::String(_) => false,
+            Value::Tables(tables) => {
+                if !tables.last_mut().is_some_and(BlockDrain::step) {
+                    tables.pop();
+                }
+                !tables.is_empty()
+            }
         }
     }
 }
@@ -176,7 +190,7 @@ impl Waiting {
 static WAITING: Mutex<VecDeque<Waiting>> = Mutex::new(VecDeque::new());
 /// Values that wait or are being freed.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
-/// Bytes that they take.
+/// Bytes of data that they take.
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 /// Values that were freed after they had waited.
 static FREED: AtomicU64 = AtomicU64::new(0);
@@ -196,6 +210,17 @@ pub(crate) fn discard(collection: Box<Collection>) {
 pub(crate) fn discard_string(shared: Shared) {
     if shared.heap_bytes() > SMALL_BYTES_MAX && shared.reference_count() == 1 {
         leave(Waiting::new(Value::String(shared)));
+    }
+}
+
+/// Empties tables of blocks that are no data, and so are in no database and count against no
+/// limit. They wait as one value, whatever this thread's [`Choice`] is: who clears them may hold
+/// locks that all others need.
+pub fn discard_tables(tables: impl IntoIterator<Item = Blocks>) {
+    let tables = tables.into_iter().filter(|table| !table.is_empty());
+    let tables: Vec<BlockDrain> = tables.map(|mut table| table.drain()).collect();
+    if tables.iter().map(BlockDrain::len).sum::<usize>() > SMALL_MAX {
+        leave(Waiting::new(Value::Tables(tables)));
     }
 }
 
@@ -235,7 +260,7 @@ pub fn pending() -> usize {
     COUNT.load(Ordering::Relaxed)
 }
 
-/// Bytes that they take.
+/// Bytes of data that they take.
 pub fn pending_bytes() -> usize {
     BYTES.load(Ordering::Relaxed)
 }

@@ -23,7 +23,7 @@ use crate::session::Session;
 use crate::spec::{Flags, KeyFlags};
 use crate::table::Resolved;
 pub(crate) use table::Sweep;
-use table::{Part, Table};
+use table::{Keys, Table};
 
 mod table;
 
@@ -100,7 +100,7 @@ impl Tracking {
     pub(crate) fn step<E>(
         &self,
         sweep: &mut Sweep,
-        work: impl FnOnce(&mut Part, u64) -> Result<u64, E>,
+        work: impl FnOnce(&mut Keys, u64) -> Result<u64, E>,
     ) -> Result<bool, E> {
         self.table.step(sweep, work)
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ebb_collections::Arenas;
 use ebb_heap::{ArenaId, OutOfMemory};
-use ebb_keyspace::KeyHasher;
+use ebb_keyspace::{KeyHasher, lazyfree};
 use parking_lot::Mutex;
 use rand::Rng;
 
@@ -16,7 +16,19 @@ const PARTS: usize = 64;
 /// Keys, and the clients that have read each since it last changed, by their numbers: six bytes
 /// are enough for a million new clients a second for nine years. Some may be gone, or track no
 /// more.
-pub(crate) type Part = Names<6>;
+pub(crate) type Keys = Names<6>;
+
+struct Part {
+    keys: Keys,
+    /// Pairs of one of them and a client.
+    items: usize,
+}
+
+impl Part {
+    fn new(arenas: Arenas) -> Mutex<Part> {
+        Mutex::new(Part { keys: Keys::new(arenas), items: 0 })
+    }
+}
 
 /// The table. Its figures are exact between changes.
 pub(super) struct Table {
@@ -39,7 +51,7 @@ impl Default for Table {
         let arenas = Arenas { data: ArenaId::new(), index: ArenaId::new() };
         Table {
             arenas,
-            parts: (0..PARTS).map(|_| Mutex::new(Part::new(arenas))).collect(),
+            parts: (0..PARTS).map(|_| Part::new(arenas)).collect(),
             hasher: KeyHasher::random(),
             keys: AtomicUsize::new(0),
             items: AtomicUsize::new(0),
@@ -65,7 +77,7 @@ impl Table {
 
     /// Bytes outside of the heap.
     pub(super) fn outside_bytes(&self) -> usize {
-        self.parts.iter().map(|part| part.lock().outside_bytes()).sum()
+        self.parts.iter().map(|part| part.lock().keys.outside_bytes()).sum()
     }
 
     fn part(&self, key: &[u8]) -> &Mutex<Part> {
@@ -74,16 +86,18 @@ impl Table {
 
     /// Remembers that a client has read a key.
     pub(super) fn add(&self, key: &[u8], client: u64) -> Result<(), OutOfMemory> {
-        let added = self.part(key).lock().add(key, client)?;
+        let mut part = self.part(key).lock();
+        let added = part.keys.add(key, client)?;
+        let items = usize::from(added != Added::Nothing);
+        part.items += items;
         self.keys.fetch_add(usize::from(added == Added::Name), Ordering::Relaxed);
-        self.items.fetch_add(usize::from(added != Added::Nothing), Ordering::Relaxed);
+        self.items.fetch_add(items, Ordering::Relaxed);
         Ok(())
     }
 
     /// Forgets a key; answers who has read it.
     pub(super) fn remove(&self, key: &[u8]) -> Vec<u64> {
-        let removed = self.part(key).lock().take(key);
-        removed.map_or_else(Vec::new, |clients| self.gone(clients))
+        self.take(&mut self.part(key).lock(), key).unwrap_or_default()
     }
 
     /// Forgets a key drawn at random; answers it and who has read it.
@@ -91,29 +105,33 @@ impl Table {
         let first = random.random_range(0..PARTS);
         for at in 0..PARTS {
             let mut part = self.parts[(first + at) & (PARTS - 1)].lock();
-            if let Some(drawn) = part.sample(random) {
+            if let Some(drawn) = part.keys.sample(random) {
                 let key: Box<[u8]> = drawn.into();
-                return part.take(&key).map(|clients| (key, self.gone(clients)));
+                return self.take(&mut part, &key).map(|clients| (key, clients));
             }
         }
         None
     }
 
-    fn gone(&self, clients: Vec<u64>) -> Vec<u64> {
+    fn take(&self, part: &mut Part, key: &[u8]) -> Option<Vec<u64>> {
+        let clients = part.keys.take(key)?;
+        part.items -= clients.len();
         self.keys.fetch_sub(1, Ordering::Relaxed);
         self.items.fetch_sub(clients.len(), Ordering::Relaxed);
-        clients
+        Some(clients)
     }
 
-    /// Forgets everything.
+    /// Forgets everything. However much it was, that is quick: the blocks are freed by the
+    /// maintenance thread, and count as the table's until then.
     pub(super) fn clear(&self) {
-        for part in &self.parts {
-            let old = std::mem::replace(&mut *part.lock(), Part::new(self.arenas));
-            let mut items = 0;
-            old.for_each(|_, clients| items += clients.len());
-            self.keys.fetch_sub(old.len(), Ordering::Relaxed);
+        lazyfree::discard_tables(self.parts.iter().map(|part| {
+            let mut part = part.lock();
+            let keys = std::mem::replace(&mut part.keys, Keys::new(self.arenas));
+            let items = std::mem::take(&mut part.items);
+            self.keys.fetch_sub(keys.len(), Ordering::Relaxed);
             self.items.fetch_sub(items, Ordering::Relaxed);
-        }
+            keys.into_blocks()
+        }));
     }
 
     /// Works on a part at a position, and goes on to the one that `work` answers, 0 for the next
@@ -121,10 +139,10 @@ impl Table {
     pub(super) fn step<E>(
         &self,
         sweep: &mut Sweep,
-        work: impl FnOnce(&mut Part, u64) -> Result<u64, E>,
+        work: impl FnOnce(&mut Keys, u64) -> Result<u64, E>,
     ) -> Result<bool, E> {
         let Some(part) = self.parts.get(sweep.part) else { return Ok(false) };
-        sweep.position = work(&mut part.lock(), sweep.position)?;
+        sweep.position = work(&mut part.lock().keys, sweep.position)?;
         sweep.part += usize::from(sweep.position == 0);
         Ok(sweep.part < self.parts.len())
     }
@@ -160,5 +178,28 @@ mod tests {
         assert_eq!((table.keys(), table.items()), (0, 0));
         assert!(table.remove(b"a").is_empty());
         assert_eq!(table.arenas().map(ArenaId::live_bytes), [0, 0]);
+    }
+
+    #[test]
+    fn what_was_cleared_counts_until_it_is_freed() {
+        let table = Table::default();
+        let fill = |many: usize, client| {
+            (0..many).for_each(|key| table.add(&key.to_le_bytes(), client).unwrap());
+        };
+        let live = || -> usize { table.arenas().iter().map(|arena| arena.live_bytes()).sum() };
+        fill(100_000, 1);
+        fill(50_000, 2);
+        let full = live();
+        table.clear();
+        assert_eq!((table.keys(), table.items(), live()), (0, 0, full));
+        // What comes meanwhile stays.
+        fill(1000, 3);
+        assert_eq!((table.keys(), table.items()), (1000, 1000));
+        while lazyfree::step() {}
+        assert!((1000 * 16..1000 * 60).contains(&live()), "{} of {full}", live());
+        assert_eq!(table.remove(&7_usize.to_le_bytes()), [3]);
+        let mut random = rand::rngs::SmallRng::seed_from_u64(2);
+        while table.remove_random(&mut random).is_some() {}
+        assert_eq!((table.items(), live()), (0, 0));
     }
 }
