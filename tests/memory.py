@@ -511,9 +511,10 @@ def subscriptions(binary):
             return stats["owner.pubsub"], stats["owner.pubsub-outside"]
 
         names = ["channel:%d" % n for n in range(count)]
-        before = resident(server)
+        before, used = resident(server), figure(client, "used_memory")
         each("SUBSCRIBE", names)
         inside, outside = pubsub()
+        assert figure(client, "used_memory") - used > inside, (used, inside)
         print("  %d bytes a channel in the heap, %d outside" % (inside // count, outside // count))
         # Its name twice, for the channel and for the client, and an entry in a table for each.
         assert 60 * count < inside < 90 * count and outside < 20 * count, (inside, outside)

@@ -368,7 +368,9 @@ impl Server {
     pub fn used_memory(&self) -> usize {
         let (data, index) = self.keyspace.live_bytes();
         let values: usize = self.workers.iter().map(|worker| worker.arena.live_bytes()).sum();
-        let used = data + values + index + self.allocator.allocated.load(Ordering::Relaxed);
+        let beside: usize = self.arenas_beside().map(ArenaId::live_bytes).sum();
+        let outside = self.allocator.allocated.load(Ordering::Relaxed);
+        let used = data + values + index + beside + outside;
         self.counters.peak_memory.fetch_max(used as u64, Ordering::Relaxed);
         used
     }

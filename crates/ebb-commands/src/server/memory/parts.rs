@@ -79,6 +79,10 @@ mod tests {
     fn mail_and_statistics_are_counted_and_are_no_data() {
         let mut client = Client::new();
         let mut listener = client.another();
+        let used = client.server.used_memory();
+        listener.run(&["SUBSCRIBE", &"n".repeat(50_000)]);
+        // Its name is there for the channel and for the client.
+        assert!(client.server.used_memory() >= used + 100_000);
         listener.say("SUBSCRIBE news");
         let before = Parts::gather(client.server);
         let message = "x".repeat(100_000);
