@@ -205,7 +205,7 @@ impl Eviction {
         Eviction { shards, ..Eviction::default() }
     }
 
-    fn measure(&self, number: usize, shard: &Shard) {
+    pub(crate) fn measure(&self, number: usize, shard: &Shard) {
         let new = shard.outside_bytes();
         change(&self.outside, self.shards[number].swap(new, Ordering::Relaxed), new);
     }

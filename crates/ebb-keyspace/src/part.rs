@@ -539,9 +539,10 @@ impl Part {
         let counts = self.counts.take();
         self.wheel = Wheel::default();
         self.fifo = None;
+        let index = self.index_shape().1 / SLOTS * BUCKET_BYTES;
         let drain = self.entries.detach();
-        let (entries, bytes) = (drain.len(), counts.bytes.iter().sum());
+        let bytes = counts.bytes.iter().sum::<usize>() + counts.tables;
         self.tell_counts();
-        Trash { entries, drains: vec![drain], bytes }
+        Trash { bytes, entries: drain.len(), index, drains: vec![drain] }
     }
 }

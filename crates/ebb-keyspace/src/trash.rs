@@ -6,9 +6,11 @@ use crate::entries::EntryDrain;
 #[derive(Default)]
 pub struct Trash {
     pub(crate) drains: Vec<EntryDrain>,
-    /// Entries and bytes when they were detached.
-    pub(crate) entries: usize,
+    /// Bytes of heap in the entries that are left, and in their values.
     pub(crate) bytes: usize,
+    /// Entries, and bytes of their tables, when they were detached.
+    pub(crate) entries: usize,
+    pub(crate) index: usize,
 }
 
 impl Trash {
@@ -17,6 +19,7 @@ impl Trash {
         self.drains.extend(other.drains);
         self.entries += other.entries;
         self.bytes += other.bytes;
+        self.index += other.index;
         self
     }
 
@@ -30,16 +33,19 @@ impl Trash {
         self.len() == 0
     }
 
-    /// Bytes that the entries take, if those that are left are like those that are gone.
+    /// Bytes of heap that are left: those of entries and values exactly, those of the tables if
+    /// their segments are filled alike.
     pub fn bytes(&self) -> usize {
-        let share = self.len() as f64 / self.entries.max(1) as f64;
-        (self.bytes as f64 * share) as usize
+        let left = self.len();
+        let share = left as f64 / self.entries.max(1) as f64;
+        if left == 0 { 0 } else { self.bytes + (self.index as f64 * share) as usize }
     }
 
     /// Frees some 200 entries; answers whether there were any.
     pub fn step(&mut self) -> bool {
         while let Some(drain) = self.drains.last_mut() {
-            if drain.step() {
+            if let Some(freed) = drain.step() {
+                self.bytes = self.bytes.saturating_sub(freed);
                 return true;
             }
             self.drains.pop();
