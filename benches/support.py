@@ -13,7 +13,7 @@ ROOT = os.path.dirname(HERE)
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 from resp import Client, encode, free_port  # noqa: E402
 
-EBB = os.path.join(ROOT, "target", "dist", "ebb")
+EBB = os.path.abspath(os.environ.get("EBB") or os.path.join(ROOT, "target", "dist", "ebb"))
 FLOOR = os.path.join(ROOT, "target", "floor")
 
 
