@@ -109,21 +109,25 @@ def main():
         environment = dict(os.environ, LLVM_PROFILE_FILE=os.path.join(os.path.abspath(out), "%p.profraw"))
         argv = [ebb, "server", "--port", str(port), "--io-threads", str(threads), "--save", "", "--dir", here]
         server = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        for part in [single_commands, transactions, messages, at_the_limit]:
-            part(port)
-        refused = Client(port)("INFO", "errorstats").decode().splitlines()[1:]
-        server.terminate()
-        if server.wait() != 0:
+        try:
+            for _ in range(200):
+                try:
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                    break
+                except OSError:
+                    time.sleep(0.05)
+            for part in [single_commands, transactions, messages, at_the_limit]:
+                part(port)
+            refused = Client(port)("INFO", "errorstats").decode().splitlines()[1:]
+        finally:
+            # The counts are written when it ends.
+            server.terminate()
+            status = server.wait()
+            os.rmdir(here)
+        if status != 0:
             sys.exit("the server ended with an error")
         if refused:
             sys.exit("commands were refused: %s" % refused)
-        os.rmdir(here)
 
 
 if __name__ == "__main__":
