@@ -9,10 +9,10 @@ use ebb_keyspace::{
 };
 use rand::rngs::SmallRng;
 
-use crate::call::Recorder;
 use crate::error::{CommandError, CommandResult, quote};
 use crate::journal::{Event, Journal};
 use crate::locks::Locks;
+use crate::recorder::Recorder;
 use crate::reply::Reply;
 use crate::scripting::Attendant;
 use crate::server::{PauseMode, Server};

@@ -39,6 +39,7 @@ pub mod notify;
 pub mod partitions;
 mod pause;
 pub mod pubsub;
+mod recorder;
 mod rejection;
 pub mod reply;
 pub mod scratch;
