@@ -4,6 +4,7 @@
 //! compiled, and whoever loads a library holds it. So all that live are known here, too: what
 //! holds a block can be found.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use ebb_heap::{ArenaId, Block, OutOfMemory, Shared, watch};
@@ -13,9 +14,26 @@ use parking_lot::{Mutex, RwLock};
 /// Sources looked at in one step of a walk.
 const STEP: usize = 64;
 
+/// All sources of a kind that live, by their numbers, which rise.
+#[derive(Debug, Default)]
+struct Living {
+    sources: BTreeMap<u64, Weak<Source>>,
+    last: u64,
+}
+
 /// The source of a script or of a library.
 #[derive(Debug)]
-pub struct Source(RwLock<Shared>);
+pub struct Source {
+    text: RwLock<Shared>,
+    number: u64,
+    living: Arc<Mutex<Living>>,
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.living.lock().sources.remove(&self.number);
+    }
+}
 
 impl Source {
     /// Bytes outside of the heap, the counts of those who hold it included.
@@ -23,22 +41,22 @@ impl Source {
 
     /// The source as it was given. It stays in its place while this is held.
     pub fn read(&self) -> Shared {
-        self.0.read().clone()
+        self.text.read().clone()
     }
 
     /// Whether these are its bytes.
     pub fn is(&self, bytes: &[u8]) -> bool {
-        **self.0.read() == *bytes
+        **self.text.read() == *bytes
     }
 
     /// Its bytes.
     pub(super) fn len(&self) -> usize {
-        self.0.read().len()
+        self.text.read().len()
     }
 
     /// Moves it, if it should be and nobody reads it.
     fn relocate(&self, moved: &mut Moved) -> Result<(), OutOfMemory> {
-        let mut source = self.0.write();
+        let mut source = self.text.write();
         if !Block::should_move(source.block()) {
             moved.stayed += 1;
         } else if source.relocate()? {
@@ -51,46 +69,32 @@ impl Source {
     }
 }
 
-/// All sources that live.
-#[derive(Debug, Default)]
-struct Living {
-    sources: Vec<Weak<Source>>,
-    /// How often those that are gone were taken out, so that the others have other places.
-    cleanings: u64,
-}
-
-/// Where a walk over all sources stands.
+/// Where a walk over all sources stands: at the first of this number or a higher one.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Walk {
-    at: usize,
-    cleanings: u64,
-}
+pub(crate) struct Walk(u64);
 
 /// All sources of one kind, in an arena of their own, so that their bytes are known exactly.
 #[derive(Debug)]
 pub struct Sources {
     arena: ArenaId,
-    living: Mutex<Living>,
+    living: Arc<Mutex<Living>>,
 }
 
 impl Default for Sources {
     fn default() -> Sources {
-        Sources { arena: ArenaId::new(), living: Mutex::default() }
+        Sources { arena: ArenaId::new(), living: Arc::default() }
     }
 }
 
 impl Sources {
     /// A copy of a source.
     pub fn add(&self, bytes: &[u8]) -> Result<Arc<Source>, OutOfMemory> {
-        let source = Arc::new(Source(RwLock::new(Shared::copy_from(self.arena, bytes)?)));
+        let text = RwLock::new(Shared::copy_from(self.arena, bytes)?);
         let mut living = self.living.lock();
-        if living.sources.len() == living.sources.capacity() {
-            living.sources.retain(|source| source.strong_count() > 0);
-            let len = living.sources.len();
-            living.sources.shrink_to(len * 2);
-            living.cleanings += 1;
-        }
-        living.sources.push(Arc::downgrade(&source));
+        living.last += 1;
+        let number = living.last;
+        let source = Arc::new(Source { text, number, living: self.living.clone() });
+        living.sources.insert(number, Arc::downgrade(&source));
         Ok(source)
     }
 
@@ -99,25 +103,27 @@ impl Sources {
         self.arena
     }
 
-    /// Bytes outside of the heap, those of the sources themselves aside.
+    /// Bytes outside of the heap, about, those of the sources themselves aside: a node of the tree
+    /// has room for eleven, and is half full where numbers only rise.
     pub(super) fn outside_bytes(&self) -> usize {
-        self.living.lock().sources.capacity() * size_of::<Weak<Source>>()
+        self.living.lock().sources.len() * 2 * size_of::<(u64, Weak<Source>)>()
     }
 
     /// Visits some sources, until `visit` answers that it shall not go on; answers whether there
-    /// are more. Who is there from the first step to the last is visited.
+    /// may be more. Who is there from the first step to the last is visited.
     fn step(&self, walk: &mut Walk, mut visit: impl FnMut(&Source) -> bool) -> bool {
-        let living = self.living.lock();
-        if walk.cleanings != living.cleanings {
-            *walk = Walk { at: 0, cleanings: living.cleanings };
-        }
-        for source in living.sources.iter().skip(walk.at).take(STEP) {
-            walk.at += 1;
-            if source.upgrade().is_some_and(|source| !visit(&source)) {
-                break;
+        // They are let go of without the lock: the last who does so needs it.
+        let some: Vec<Option<Arc<Source>>> = {
+            let living = self.living.lock();
+            living.sources.range(walk.0..).take(STEP).map(|(_, source)| source.upgrade()).collect()
+        };
+        for source in some.iter().flatten() {
+            walk.0 = source.number + 1;
+            if !visit(source) {
+                return true;
             }
         }
-        walk.at < living.sources.len()
+        some.len() == STEP
     }
 
     /// Moves some sources out of closed segments, until [`STEP_BYTES`] are moved; answers whether
@@ -139,7 +145,7 @@ impl Sources {
     /// Claims the blocks of some for the audit; answers whether there is more.
     pub(crate) fn claim_step(&self, walk: &mut Walk) -> bool {
         self.step(walk, |source| {
-            watch::claim(source.0.read().block().compact());
+            watch::claim(source.text.read().block().compact());
             true
         })
     }
@@ -163,21 +169,28 @@ mod tests {
             number % 3 == 0
         });
         let (mut walk, mut seen, mut steps) = (Walk::default(), Vec::new(), 0);
-        loop {
-            let more = sources.step(&mut walk, |source| {
-                seen.push(source.read().to_vec());
-                true
-            });
-            // Sources come and go meanwhile, until the list is cleaned.
+        while sources.step(&mut walk, |source| {
+            seen.push(source.read().to_vec());
+            true
+        }) {
+            // Sources come and go meanwhile.
             (0..30).for_each(|number| drop(make(&sources, number)));
             steps += 1;
-            if !more {
-                break;
-            }
         }
-        assert!(steps > 5 && sources.living.lock().cleanings > 0);
+        assert_eq!(steps, kept.len() / STEP);
         assert!(kept.iter().all(|source| seen.contains(&source.read().to_vec())));
-        assert!(sources.living.lock().sources.len() < 2000);
+    }
+
+    #[test]
+    fn what_is_gone_leaves_nothing_behind() {
+        let sources = Sources::default();
+        let kept: Vec<_> = (0..100).map(|number| make(&sources, number)).collect();
+        (0..10_000).for_each(|number| drop(make(&sources, number)));
+        assert_eq!(sources.living.lock().sources.len(), kept.len());
+        // The last to let go of a source may be a walk.
+        let mut owner = Some(kept);
+        sources.step(&mut Walk::default(), |_| owner.take().is_some());
+        assert_eq!((sources.outside_bytes(), sources.arena.live_bytes()), (0, 0));
     }
 
     #[test]
