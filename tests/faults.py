@@ -6,6 +6,7 @@ usage: faults.py EBB
 import errno
 import os
 import random
+import re
 import resource
 import signal
 import socket
@@ -345,6 +346,24 @@ def survived(server, command):
         raise AssertionError("%s ended the server: %s" % (name, server.log()))
 
 
+def subscriptions_are_refused(server):
+    """A subscription for which there is no memory: an error that is counted, and the others stay."""
+    client, listener = server.client(), server.client()
+    counted = lambda: int((re.findall(r"errorstat_OOM:count=(\d+)", client("INFO", "errorstats").decode()) or [0])[0])
+    before, count, reply = counted(), 0, None
+    while not isinstance(reply, Error):
+        name = "%d:" % count + "c" * 1000
+        reply = listener("SUBSCRIBE", name)
+        count += 1
+        assert count < 1_000_000, "there is no limit"
+    assert reply.startswith("OOM "), reply
+    assert counted() == before + 1
+    receivers = [client("PUBLISH", channel, "m") for channel in ("0:" + "c" * 1000, name)]
+    assert receivers == [int(count > 1), 0], receivers
+    for each in (client, listener):
+        each.close()
+
+
 def no_memory(binary):
     """The operating system has no memory: whatever clients ask for, the process goes on."""
     limit = ["prlimit", "--as=%d" % (900 * MEGABYTE)]
@@ -358,6 +377,7 @@ def no_memory(binary):
             while client("SET", "fill:%d:%d" % (size, number), "x" * size) == "OK":
                 number += 1
                 assert number < 10_000, "there is no limit"
+        subscriptions_are_refused(server)
         for _ in range(2):
             for command in GREEDY:
                 greedy = server.client(timeout=300)

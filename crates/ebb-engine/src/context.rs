@@ -87,6 +87,12 @@ impl<'a> Context<'a> {
         self.args[index]
     }
 
+    /// Writes an error behind replies that stay.
+    pub fn error_behind(&mut self, error: &CommandError) {
+        self.reply.error(&error.text());
+        self.recorder.count_error(&error.code());
+    }
+
     /// An argument as an error quotes it.
     pub fn quote(&self, index: usize) -> Cow<'a, str> {
         quote(self.args[index], usize::MAX)

@@ -63,7 +63,7 @@ fn subscribe(ctx: &mut Context<'_>, kind: Kind) -> CommandResult {
             Ok(count) => confirm(ctx, word, Some(name), count),
             Err(error) => {
                 // Those before it have begun, and been confirmed.
-                ctx.reply.error(&CommandError::from(error).text());
+                ctx.error_behind(&CommandError::from(error));
                 break;
             }
         }
