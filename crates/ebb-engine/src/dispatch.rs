@@ -180,6 +180,7 @@ impl Executor {
             }
         }
         drop(locks);
+        eviction::hold_new_limit(self.server, &mut self.lease, &mut self.journal.effects);
         self.journal.effects.finish(self.server, Some(self.worker));
         self.recorder.finish(&mut self.journal);
     }

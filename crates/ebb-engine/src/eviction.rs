@@ -27,7 +27,7 @@ use parking_lot::MutexGuard;
 
 use crate::journal::Event;
 use crate::notify::Effects;
-use crate::server::{Server, unix_ms, unix_us};
+use crate::server::{PauseMode, Server, unix_ms, unix_us};
 use crate::table::Command;
 
 /// Holes that are left when defragmentation ends, of the live bytes.
@@ -343,6 +343,17 @@ pub(crate) fn make_room(
     lease.grant(server, version, -excess);
     server.eviction.set_exceeded(server, excess > 0);
     excess <= 0 || (rule.is_some() && !server.eviction.exhausted.load(Ordering::Relaxed))
+}
+
+/// After a batch that may have changed the limit: the first keys go before its replies, so that who
+/// has set a limit sees it hold, or the memory shrink towards it. No shard is held.
+#[inline]
+pub(crate) fn hold_new_limit(server: &'static Server, lease: &mut Lease, effects: &mut Effects) {
+    if lease.version != server.eviction.version.load(Ordering::Relaxed)
+        && server.paused(unix_ms()) == PauseMode::Off
+    {
+        make_room(server, lease, 0, effects);
+    }
 }
 
 /// One go at evicting.

@@ -3,7 +3,7 @@
 use ebb_config::{Config, id};
 use ebb_engine::Server;
 
-use crate::{listener, logging, oom_score, process, worker};
+use crate::{listener, logging, oom_score, process, title, worker};
 
 /// Applies a directive whose new value is stored already. The text of an error ends the
 /// reply of CONFIG SET.
@@ -31,6 +31,10 @@ pub(crate) fn apply(server: &Server, name: &str) -> Result<(), String> {
         }
         "oom-score-adj" | "oom-score-adj-values" => oom_score::apply(config),
         "dir" => process::enter_directory(config),
+        "proc-title-template" => {
+            title::refresh(config);
+            Ok(())
+        }
         _ => Ok(()),
     }
 }
@@ -42,5 +46,6 @@ fn relisten(server: &Server, failed: &str) -> Result<(), String> {
         failed.to_owned()
     })?;
     worker::replace_listeners(server, listeners);
+    title::refresh(&server.config);
     Ok(())
 }

@@ -6,7 +6,7 @@
 //! - `audit` looks for leaks, `survey` at what keys there are.
 //! - `defrag` moves blocks out of sparse segments.
 //! - `pages` tells which pages are in physical memory.
-//! - `process` is what a daemon does: pid file, signals, supervision.
+//! - `process` is what a daemon does: pid file, signals, supervision. `title` is its line in `ps`.
 //!
 //! Absent on purpose: what commands mean.
 
@@ -25,6 +25,7 @@ mod pages;
 mod process;
 mod startup;
 mod survey;
+mod title;
 mod worker;
 
 pub use startup::{Allocator, start};

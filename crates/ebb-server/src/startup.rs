@@ -12,7 +12,7 @@ use signal_hook::iterator::Signals;
 use crate::defrag::Defragmentation;
 use crate::maintenance::Maintenance;
 use crate::worker::{self, Worker};
-use crate::{apply, audit, io, listener, logging, oom_score, pages, process, survey};
+use crate::{apply, audit, io, listener, logging, oom_score, pages, process, survey, title};
 
 /// What the binary says of its allocator.
 #[derive(Clone, Copy)]
@@ -115,6 +115,7 @@ fn prepare(config: Config) -> Result<Config, String> {
     let log = config.get(id::LOGFILE);
     logging::start(&log, config.get(id::LOGLEVEL))
         .map_err(|error| format!("Can't open the log file: {log}: {error}"))?;
+    title::start(&config);
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!("Ebb {version} is starting. PID: {}", std::process::id());
     if config.path().is_none() {

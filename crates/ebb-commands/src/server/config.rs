@@ -159,6 +159,23 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_that_is_set_evicts_before_the_reply_unless_writes_are_paused() {
+        let mut client = Client::with_config(&[("maxmemory-policy", "allkeys-lru")]);
+        let value = "x".repeat(1000);
+        (0..1000).for_each(|n| drop(client.run(&["SET", &format!("k:{n}"), &value])));
+        client.server.measure_for_eviction();
+        let limit = client.server.counted_memory() - 20_000;
+        assert_eq!(client.say("CLIENT PAUSE 100000 WRITE"), "+OK\r\n");
+        assert_eq!(client.say(&format!("CONFIG SET maxmemory {limit}")), "+OK\r\n");
+        assert_eq!(client.say("DBSIZE"), ":1000\r\n");
+        assert_eq!(client.say("CLIENT UNPAUSE"), "+OK\r\n");
+        assert_eq!(client.say(&format!("CONFIG SET maxmemory {limit}")), "+OK\r\n");
+        let left: usize = client.say("DBSIZE")[1..].trim().parse().unwrap();
+        assert!((900..990).contains(&left), "{left}");
+        assert!(client.server.counted_memory() <= limit);
+    }
+
+    #[test]
     fn statistics_are_reset() {
         let mut client = Client::new();
         client.say("GET k");

@@ -23,13 +23,12 @@ group! { after network::END;
     SYSLOG_FACILITY: SyslogFacility =
         word::<SyslogFacility>("syslog-facility", "local0").immutable().tunes("system log");
     ALWAYS_SHOW_LOGO: bool = yes_no("always-show-logo", "no").immutable().tunes("logo");
-    SET_PROC_TITLE: bool = yes_no("set-proc-title", "yes").immutable().tunes("process title");
+    SET_PROC_TITLE: bool = yes_no("set-proc-title", "yes").immutable();
     PROC_TITLE_TEMPLATE: Arc<str> = checked(
         "proc-title-template",
         "{title} {listen-addr} {server-mode}",
         special::title_template,
-    )
-    .tunes("process title");
+    );
     LOCALE_COLLATE: Arc<str> = text("locale-collate", "").tunes("collation of SORT");
     SHUTDOWN_TIMEOUT: u32 = number("shutdown-timeout", "10", 0, INT_MAX).tunes("replication");
     SHUTDOWN_ON_SIGINT: Arc<str> =

@@ -1,6 +1,8 @@
 //! The seam to the operating system: calls that the standard library does not have. All
 //! `unsafe` of this crate is here.
 
+pub(crate) mod title;
+
 use std::io;
 use std::time::Duration;
 
