@@ -442,12 +442,18 @@ impl<'a> Context<'a> {
 
     /// Tells that the selected database, or all of them, were emptied.
     pub fn flushed(&mut self) {
+        // What the data had outside of the heap is gone as well, before the next look at all.
+        self.measure();
+        self.journal.effects.note_flush(self.server);
+    }
+
+    /// Measures what counts against `maxmemory` and is not summed up exactly all the time.
+    pub fn measure(&mut self) {
         let server = self.server;
         for number in 0..server.keyspace.shards() {
-            // What the data had outside of the heap is gone as well, before the next look at all.
             server.eviction.measure(number, self.enter_shard(number));
         }
-        self.journal.effects.note_flush(self.server);
+        server.measure_base();
     }
 }
 

@@ -90,6 +90,10 @@ fn set(ctx: &mut Context<'_>) -> CommandResult {
         .config
         .set(&pairs, ctx.session.is_local(), &mut apply)
         .map_err(|error| CommandError::new(error.to_string()))?;
+    if pairs.iter().any(|(name, _)| name.to_ascii_lowercase().starts_with(b"maxmemory")) {
+        // A limit holds from now on, and without one nobody has measured.
+        ctx.measure();
+    }
     ctx.reply.ok();
     Ok(())
 }
@@ -163,7 +167,8 @@ mod tests {
         let mut client = Client::with_config(&[("maxmemory-policy", "allkeys-lru")]);
         let value = "x".repeat(1000);
         (0..1000).for_each(|n| drop(client.run(&["SET", &format!("k:{n}"), &value])));
-        client.server.measure_for_eviction();
+        let not_counted = client.say("INFO memory");
+        assert!(!not_counted.contains("mem_not_counted_for_evict:0\r"), "{not_counted}");
         let limit = client.server.counted_memory() - 20_000;
         assert_eq!(client.say("CLIENT PAUSE 100000 WRITE"), "+OK\r\n");
         assert_eq!(client.say(&format!("CONFIG SET maxmemory {limit}")), "+OK\r\n");

@@ -10,6 +10,7 @@ use super::{Text, human};
 use crate::server::memory::figures::MemoryFigures;
 
 pub(super) fn memory(ctx: &mut Context<'_>, text: &mut Text) {
+    ctx.measure();
     let memory = MemoryFigures::gather(ctx);
     let server = ctx.server;
     let limit = server.config.get(id::MAXMEMORY) as usize;
@@ -38,7 +39,7 @@ pub(super) fn memory(ctx: &mut Context<'_>, text: &mut Text) {
         memory.process_fragmentation(),
     );
     let not_counted = memory.used.saturating_sub(server.counted_memory());
-    text.field("mem_not_counted_for_evict", if limit == 0 { 0 } else { not_counted });
+    text.field("mem_not_counted_for_evict", not_counted);
     text.field("mem_replication_backlog", 0);
     text.field("mem_total_replication_buffers", 0);
     text.field("mem_clients_slaves", 0);
