@@ -71,6 +71,8 @@ pub(super) const SET: CommandSpec = CommandSpec {
         let name = name.and_then(|name| std::str::from_utf8(name).ok());
         name.and_then(ebb_config::find).is_some_and(|(id, _)| id.directive().sensitive)
     },
+    // A new limit has the memory of all shards measured.
+    scope: Scope::Walk,
     run: set,
     ..CommandSpec::NEW
 };
