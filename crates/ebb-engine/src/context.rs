@@ -166,7 +166,7 @@ impl<'a> Context<'a> {
             self.miss(number, key, access);
             return None;
         };
-        if db.at(found).deadline().is_some_and(|at| at <= self.now_ms) {
+        if db.at(found).is_due(self.now_ms) {
             self.expire(number, key);
             self.miss(number, key, access);
             return None;

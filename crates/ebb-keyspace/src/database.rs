@@ -242,9 +242,9 @@ impl Db {
 
     /// What a client sees of the key at a time.
     pub fn presence(&self, key: &Key<'_>, now_ms: i64) -> Presence {
-        match self.get(key).map(|entry| entry.deadline()) {
+        match self.get(key) {
             None => Presence::Absent,
-            Some(Some(deadline)) if deadline <= now_ms => Presence::Due,
+            Some(entry) if entry.is_due(now_ms) => Presence::Due,
             Some(_) => Presence::Live,
         }
     }

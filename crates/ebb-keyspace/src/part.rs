@@ -460,11 +460,11 @@ impl Part {
             let entry = self.entries.get(found);
             let (key_at, field_at) = (entry.deadline(), entry.next_field_deadline());
             let Some(deadline) = key_at.into_iter().chain(field_at).min() else { continue };
-            if deadline > now_ms {
+            if deadline >= now_ms {
                 self.wheel.insert(deadline, hash);
                 continue;
             }
-            if key_at.is_none_or(|at| at > now_ms) {
+            if key_at.is_none_or(|at| at >= now_ms) {
                 step.lag_ms = step.lag_ms.max(now_ms - deadline);
                 let key = entry.key().to_vec();
                 let (fields, gone) = self.expire_fields(found, hash, now_ms);
