@@ -307,7 +307,14 @@ impl Part {
         self.file(key.hash(), None, entry.as_ref().next_field_deadline());
         match self.entries.find(key) {
             Some(found) => {
-                let (old, new) = (self.entries.get(found).deadline(), entry.as_ref().deadline());
+                let there = self.entries.get(found);
+                let (old, new) = (there.deadline(), entry.as_ref().deadline());
+                let clock = match self.clock {
+                    // It has the place in the queues that the other one had.
+                    AccessClock::S3Fifo => there.clock(),
+                    _ => self.fresh_clock(key.hash(), entry.as_ref().clock()),
+                };
+                entry.set_clock(clock);
                 self.exchange(found, entry);
                 self.file(key.hash(), old, new);
                 Ok(())
