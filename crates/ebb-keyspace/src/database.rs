@@ -289,14 +289,14 @@ impl Db {
         self.part_mut(found.part).get_mut(key)
     }
 
-    /// Sets a string.
+    /// Sets a string; answers the deadline of what was there.
     #[inline]
     pub fn set(
         &mut self,
         key: &Key<'_>,
         value: StringValue<'_>,
         deadline: Deadline,
-    ) -> Result<(), OutOfMemory> {
+    ) -> Result<Option<i64>, OutOfMemory> {
         if self.is_simple() {
             return self.main.set(key, value, deadline);
         }
