@@ -130,7 +130,7 @@ impl GrownHash {
     /// The name of a field that is due.
     pub(crate) fn due_field(&self, now_ms: i64) -> Option<Vec<u8>> {
         let &(at, hash) = self.due.first()?;
-        if at > now_ms {
+        if at >= now_ms {
             return None;
         }
         let found =

@@ -20,9 +20,9 @@ pub struct Field<'a> {
 }
 
 impl Field<'_> {
-    /// Whether its time has come.
+    /// Whether its time is over. In the millisecond of its deadline it is still there, as in Redis.
     pub fn is_due(&self, now_ms: i64) -> bool {
-        self.deadline.is_some_and(|at| at <= now_ms)
+        self.deadline.is_some_and(|at| at < now_ms)
     }
 }
 

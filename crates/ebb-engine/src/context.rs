@@ -172,7 +172,7 @@ impl<'a> Context<'a> {
             self.miss(number, key, access);
             return None;
         };
-        if db.at(found).deadline().is_some_and(|at| at <= self.now_ms) {
+        if db.at(found).is_due(self.now_ms) {
             self.expire(number, key);
             self.miss(number, key, access);
             return None;
@@ -217,6 +217,15 @@ impl<'a> Context<'a> {
         shard.db(db).remove(key);
         drop(freeing);
         shard.watch.touch_expired(db, key.bytes());
+        self.journal.expired += 1;
+        self.journal.tell(self.server, db, key.bytes(), Event::expired(), true);
+    }
+
+    /// Tells that a key has expired that was due when another value came in its place. For who
+    /// sets a string, that is cheaper than to look for the key before.
+    #[cold]
+    fn replaced_due(&mut self, db: usize, key: &Key<'_>) {
+        self.locks.shard_of(key).db(db).count_expired(key);
         self.journal.expired += 1;
         self.journal.tell(self.server, db, key.bytes(), Event::expired(), true);
     }
@@ -313,7 +322,11 @@ impl<'a> Context<'a> {
         deadline: Deadline,
     ) -> Result<(), OutOfMemory> {
         let deadline = self.deadline_or_default(key, deadline);
-        self.db(key).set(key, value, deadline)
+        let old = self.db(key).set(key, value, deadline)?;
+        if old.is_some_and(|at| at < self.now_ms) {
+            self.replaced_due(self.session.db, key);
+        }
+        Ok(())
     }
 
     /// Gives the key's integer, 0 if the key is not there, another value, and answers that.

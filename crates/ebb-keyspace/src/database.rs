@@ -242,9 +242,9 @@ impl Db {
 
     /// What a client sees of the key at a time.
     pub fn presence(&self, key: &Key<'_>, now_ms: i64) -> Presence {
-        match self.get(key).map(|entry| entry.deadline()) {
+        match self.get(key) {
             None => Presence::Absent,
-            Some(Some(deadline)) if deadline <= now_ms => Presence::Due,
+            Some(entry) if entry.is_due(now_ms) => Presence::Due,
             Some(_) => Presence::Live,
         }
     }
@@ -289,14 +289,14 @@ impl Db {
         self.part_mut(found.part).get_mut(key)
     }
 
-    /// Sets a string.
+    /// Sets a string; answers the deadline of what was there.
     #[inline]
     pub fn set(
         &mut self,
         key: &Key<'_>,
         value: StringValue<'_>,
         deadline: Deadline,
-    ) -> Result<(), OutOfMemory> {
+    ) -> Result<Option<i64>, OutOfMemory> {
         if self.is_simple() {
             return self.main.set(key, value, deadline);
         }

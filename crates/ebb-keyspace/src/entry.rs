@@ -355,6 +355,12 @@ impl<'a> EntryRef<'a> {
         self.has_deadline().then(read)
     }
 
+    /// Whether its time is over. In the millisecond of its deadline it is still there, as in Redis.
+    #[inline]
+    pub fn is_due(&self, now_ms: i64) -> bool {
+        self.deadline().is_some_and(|at| at < now_ms)
+    }
+
     /// The access clock.
     #[inline]
     pub fn clock(&self) -> u32 {

@@ -307,7 +307,14 @@ impl Part {
         self.file(key.hash(), None, entry.as_ref().next_field_deadline());
         match self.entries.find(key) {
             Some(found) => {
-                let (old, new) = (self.entries.get(found).deadline(), entry.as_ref().deadline());
+                let there = self.entries.get(found);
+                let (old, new) = (there.deadline(), entry.as_ref().deadline());
+                let clock = match self.clock {
+                    // It has the place in the queues that the other one had.
+                    AccessClock::S3Fifo => there.clock(),
+                    _ => self.fresh_clock(key.hash(), entry.as_ref().clock()),
+                };
+                entry.set_clock(clock);
                 self.exchange(found, entry);
                 self.file(key.hash(), old, new);
                 Ok(())
@@ -460,11 +467,11 @@ impl Part {
             let entry = self.entries.get(found);
             let (key_at, field_at) = (entry.deadline(), entry.next_field_deadline());
             let Some(deadline) = key_at.into_iter().chain(field_at).min() else { continue };
-            if deadline > now_ms {
+            if deadline >= now_ms {
                 self.wheel.insert(deadline, hash);
                 continue;
             }
-            if key_at.is_none_or(|at| at > now_ms) {
+            if key_at.is_none_or(|at| at >= now_ms) {
                 step.lag_ms = step.lag_ms.max(now_ms - deadline);
                 let key = entry.key().to_vec();
                 let (fields, gone) = self.expire_fields(found, hash, now_ms);

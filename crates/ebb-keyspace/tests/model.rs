@@ -211,13 +211,13 @@ fn run(ops: Vec<Op>, shards: usize) {
                     let there = shard.db(0).get(&hashed).is_some();
                     match deadline {
                         Some(at) if *at <= now - 16 => assert!(!there, "overdue"),
-                        Some(at) if *at <= now => {
+                        Some(at) if *at < now => {
                             shard.db(0).remove(&hashed);
                         }
                         _ => assert!(there, "deleted before its time"),
                     }
                 }
-                model.retain(|_, (_, deadline)| deadline.is_none_or(|at| at > now));
+                model.retain(|_, (_, deadline)| deadline.is_none_or(|at| at >= now));
             }
             Op::Flush => {
                 for shard in 0..keyspace.shards() {

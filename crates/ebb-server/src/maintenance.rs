@@ -248,7 +248,7 @@ impl Maintenance {
             let picked = (0..PICKS).filter_map(|_| db.sample(random)?.deadline());
             picked.for_each(|deadline| {
                 volatile += 1;
-                due += usize::from(deadline <= now_ms);
+                due += usize::from(deadline < now_ms);
             });
         }
         let now = if volatile > 0 { due as f64 / volatile as f64 } else { 0.0 };

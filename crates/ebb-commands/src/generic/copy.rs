@@ -50,12 +50,13 @@ fn copy(ctx: &mut Context<'_>) -> CommandResult {
         return Err(same_object());
     }
     let arena = ctx.shard(&to).db(target).arenas_of(to.bytes()).data;
-    let Some(entry) = ctx.ask(&from) else {
+    let Some(entry) = ctx.read(&from) else {
         ctx.reply.integer(0);
         return Ok(());
     };
     let entry = entry.copy(arena, to.bytes(), entry.deadline())?;
-    if !replace && ctx.peek_in(target, &to).is_some() {
+    // Looked for in any case: if it is due, it expires now.
+    if ctx.peek_in(target, &to).is_some() && !replace {
         ctx.reply.integer(0);
         return Ok(());
     }
@@ -113,6 +114,16 @@ mod tests {
         assert_eq!(client.say("COPY a a"), "-ERR source and destination objects are the same\r\n");
         assert_eq!(client.say("COPY a a DB 1"), ":1\r\n");
         assert_eq!(client.say("COPY a a DB 99"), "-ERR DB index is out of range\r\n");
+    }
+
+    #[test]
+    fn a_key_that_is_due_expires_when_it_is_replaced() {
+        let mut client = Client::new();
+        client.say("MSET a 1 b 2");
+        client.say("PEXPIRE b 1");
+        std::thread::sleep(std::time::Duration::from_millis(3));
+        assert_eq!(client.say("COPY a b REPLACE"), ":1\r\n");
+        assert!(client.say("INFO stats").contains("expired_keys:1\r\n"));
     }
 
     #[test]

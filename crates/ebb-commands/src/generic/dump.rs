@@ -255,6 +255,8 @@ mod tests {
         let busy = "-BUSYKEY Target key name already exists.\r\n";
         assert_eq!(restore(&mut client, "k", "0", &payload, &[]), busy);
         assert_eq!(restore(&mut client, "k", "0", &payload, &["replace"]), "+OK\r\n");
+        let idle = client.say("OBJECT IDLETIME k");
+        assert!(matches!(idle.as_str(), ":0\r\n" | ":1\r\n"), "{idle}");
         assert_eq!(client.say("PTTL k"), ":-1\r\n");
         let options = &["ABSTTL", "IDLETIME", "1000", "REPLACE"];
         assert_eq!(restore(&mut client, "k", "9999999999999", &payload, options), "+OK\r\n");

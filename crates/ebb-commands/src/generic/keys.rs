@@ -30,7 +30,7 @@ fn keys(ctx: &mut Context<'_>) -> CommandResult {
     ctx.each_shard(|shard| {
         shard.db_ref(db).for_each(|entry| {
             let key = entry.key();
-            let is_due = entry.deadline().is_some_and(|at| at <= now_ms);
+            let is_due = entry.is_due(now_ms);
             if !is_due && (all || glob::matches(pattern, key, false)) {
                 found.bulk(key);
                 count += 1;

@@ -77,7 +77,7 @@ fn scan(ctx: &mut Context<'_>) -> CommandResult {
         position = ctx.enter_shard(shard).db_ref(db).scan(position, |entry| {
             seen += 1;
             let key = entry.key();
-            let is_due = entry.deadline().is_some_and(|at| at <= now_ms);
+            let is_due = entry.is_due(now_ms);
             let matches = |pattern| glob::matches(pattern, key, false);
             let is_of =
                 |kind: &[u8]| entry.value_type().name().as_bytes().eq_ignore_ascii_case(kind);

@@ -428,8 +428,10 @@ fn read_pending(
         },
         _ => Vec::new(),
     };
+    // What was deleted meanwhile is answered as pending, but not delivered again.
+    let there: Vec<StreamId> = ids.iter().copied().filter(|&id| stream.get(id).is_some()).collect();
     if let Some(group) = stream.groups.get_mut(names.0) {
-        ids.iter().for_each(|&id| group.redeliver(id, now_ms));
+        there.iter().for_each(|&id| group.redeliver(id, now_ms));
     }
     drop(stream);
     let protocol = ctx.reply.protocol();
@@ -512,11 +514,13 @@ mod tests {
             client.say("XREADGROUP GROUP g one STREAMS s 1"),
             format!("*1\r\n{}", part("s", &[2]))
         );
+        assert!(client.say("XPENDING s g 2 2 1").ends_with(":2\r\n"), "delivered again");
         client.say("XDEL s 2");
         assert_eq!(
             client.say("XREADGROUP GROUP g one STREAMS s 1"),
             "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n2-0\r\n*-1\r\n"
         );
+        assert!(client.say("XPENDING s g 2 2 1").ends_with(":2\r\n"), "nothing to deliver");
         assert!(client.say("XREADGROUP GROUP x one STREAMS s >").starts_with("-NOGROUP"));
         assert_eq!(other.say("XREADGROUP GROUP g one BLOCK 0 STREAMS s >"), "");
         client.say("DEL s");

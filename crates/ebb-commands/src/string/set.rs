@@ -318,6 +318,18 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_due_expires_when_it_is_set_anew() {
+        let mut client = Client::new();
+        for line in ["SET k new", "MSET k new", "SETEX k 100 new"] {
+            client.say("SET k old PX 1");
+            std::thread::sleep(std::time::Duration::from_millis(3));
+            client.say(line);
+        }
+        client.say("SET k newer");
+        assert!(client.say("INFO stats").contains("expired_keys:3\r\n"));
+    }
+
+    #[test]
     fn a_deadline_in_the_past_deletes() {
         let mut client = Client::new();
         client.say("SET k v");

@@ -8,20 +8,21 @@ use crate::Key;
 use crate::entry::{Entry, Rewritten, StringValue};
 
 impl Part {
-    /// Sets a string.
+    /// Sets a string; answers the deadline of what was there.
     pub fn set(
         &mut self,
         key: &Key<'_>,
         value: StringValue<'_>,
         deadline: Deadline,
-    ) -> Result<(), OutOfMemory> {
+    ) -> Result<Option<i64>, OutOfMemory> {
         let Some(found) = self.entries.find(key) else {
             let deadline = match deadline {
                 Deadline::At(at) => Some(at),
                 Deadline::Keep | Deadline::Clear => None,
             };
             let entry = Entry::build(self.data, key.bytes(), deadline, value)?;
-            return self.insert_new(key.hash(), entry);
+            self.insert_new(key.hash(), entry)?;
+            return Ok(None);
         };
         if deadline != Deadline::Keep {
             // Who keeps a deadline has looked at the key before.
@@ -41,7 +42,7 @@ impl Part {
             self.rewrite(found, value, new)?;
         }
         self.file(key.hash(), old, new);
-        Ok(())
+        Ok(old)
     }
 
     /// Gives the entry that was found another string. Its deadline stays.
