@@ -8,6 +8,9 @@ use super::StreamId;
 /// Bytes of one pending entry in the trees of group and consumer, about.
 const PENDING_BYTES: usize = 96;
 
+/// Bytes of one pending entry in the order of times, about.
+const TIME_BYTES: usize = 40;
+
 /// Bytes of a consumer with a name of ordinary length, about.
 const CONSUMER_BYTES: usize = size_of::<Consumer>() + 48;
 
@@ -20,6 +23,9 @@ pub struct Group {
     pub entries_read: Option<u64>,
     /// Delivered and not acknowledged.
     pending: BTreeMap<StreamId, Pending>,
+    /// The same in the order of the last deliveries, from the first time on that somebody asks for
+    /// it: most groups never need it.
+    by_time: Option<BTreeSet<(i64, StreamId)>>,
     consumers: BTreeMap<Arc<[u8]>, Consumer>,
 }
 
@@ -48,12 +54,56 @@ pub struct Consumer {
 impl Group {
     /// A group that has read up to an id.
     pub fn new(last_id: StreamId, entries_read: Option<u64>) -> Group {
-        Group { last_id, entries_read, pending: BTreeMap::new(), consumers: BTreeMap::new() }
+        let (pending, consumers) = Default::default();
+        Group { last_id, entries_read, pending, by_time: None, consumers }
     }
 
     /// All that is pending, by id.
     pub fn pending(&self) -> &BTreeMap<StreamId, Pending> {
         &self.pending
+    }
+
+    /// What was delivered last at a time, in milliseconds since 1970, or before: what waits longest
+    /// comes first.
+    pub fn delivered_until(&mut self, until_ms: i64) -> impl Iterator<Item = (StreamId, &Pending)> {
+        self.sort_by_time();
+        let times =
+            self.by_time.iter().flat_map(move |times| times.range(..=(until_ms, StreamId::MAX)));
+        times.filter_map(|(_, id)| Some((*id, self.pending.get(id)?)))
+    }
+
+    /// When what waits longest was delivered last, in milliseconds since 1970.
+    pub fn oldest_ms(&mut self) -> Option<i64> {
+        self.sort_by_time();
+        self.by_time.as_ref()?.first().map(|&(delivered_ms, _)| delivered_ms)
+    }
+
+    fn sort_by_time(&mut self) {
+        let pending = &self.pending;
+        self.by_time.get_or_insert_with(|| {
+            pending.iter().map(|(&id, pending)| (pending.delivered_ms, id)).collect()
+        });
+    }
+
+    /// Makes an entry pending; answers as what it was before.
+    fn put(&mut self, id: StreamId, pending: Pending) -> Option<Pending> {
+        let delivered_ms = pending.delivered_ms;
+        let old = self.pending.insert(id, pending);
+        if let Some(times) = &mut self.by_time {
+            if let Some(old) = &old {
+                times.remove(&(old.delivered_ms, id));
+            }
+            times.insert((delivered_ms, id));
+        }
+        old
+    }
+
+    fn take(&mut self, id: StreamId) -> Option<Pending> {
+        let old = self.pending.remove(&id)?;
+        if let Some(times) = &mut self.by_time {
+            times.remove(&(old.delivered_ms, id));
+        }
+        Some(old)
     }
 
     /// Its consumers, by name.
@@ -75,7 +125,7 @@ impl Group {
     /// Removes a consumer with what is pending for it; answers how much that was.
     pub fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
         let consumer = self.consumers.remove(name)?;
-        consumer.pending.iter().for_each(|id| drop(self.pending.remove(id)));
+        consumer.pending.iter().for_each(|&id| drop(self.take(id)));
         Some(consumer.pending.len())
     }
 
@@ -84,7 +134,7 @@ impl Group {
         let known = self.consumers.get_key_value(consumer).map(|(name, _)| name.clone());
         let name = known.unwrap_or_else(|| consumer.into());
         let pending = Pending { consumer: name, delivered_ms, deliveries };
-        let old = self.pending.insert(id, pending);
+        let old = self.put(id, pending);
         if let Some(old) = old.filter(|old| *old.consumer != *consumer)
             && let Some(owner) = self.consumers.get_mut(&old.consumer)
         {
@@ -97,15 +147,18 @@ impl Group {
 
     /// Notes another delivery of an entry to the consumer that has it.
     pub fn redeliver(&mut self, id: StreamId, now_ms: i64) {
-        if let Some(pending) = self.pending.get_mut(&id) {
-            pending.delivered_ms = now_ms;
-            pending.deliveries += 1;
+        let Some(pending) = self.pending.get_mut(&id) else { return };
+        let old_ms = std::mem::replace(&mut pending.delivered_ms, now_ms);
+        pending.deliveries += 1;
+        if let Some(times) = &mut self.by_time {
+            times.remove(&(old_ms, id));
+            times.insert((now_ms, id));
         }
     }
 
     /// Ends that an entry is pending; answers whether it was.
     pub fn acknowledge(&mut self, id: StreamId) -> bool {
-        let Some(pending) = self.pending.remove(&id) else { return false };
+        let Some(pending) = self.take(id) else { return false };
         if let Some(owner) = self.consumers.get_mut(&pending.consumer) {
             owner.pending.remove(&id);
         }
@@ -115,6 +168,7 @@ impl Group {
     /// Bytes that it takes, about.
     pub(super) fn bytes(&self) -> usize {
         let consumers = self.consumers.len() * CONSUMER_BYTES;
-        size_of::<Group>() + consumers + self.pending.len() * PENDING_BYTES
+        let times = self.by_time.as_ref().map_or(0, BTreeSet::len) * TIME_BYTES;
+        size_of::<Group>() + consumers + self.pending.len() * PENDING_BYTES + times
     }
 }

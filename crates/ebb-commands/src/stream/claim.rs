@@ -190,6 +190,10 @@ fn xclaim(ctx: &mut Context<'_>) -> CommandResult {
         ctx.changed_aside(&key, Event::stream("xgroup-createconsumer"));
     }
     ctx.journal.dirty += claimed.len() as u64;
+    if !claimed.is_empty() && (options.force || options.delivered_ms < now_ms) {
+        // Who waits for what is pending for long may wait shorter now.
+        ctx.may_be_ready(&key);
+    }
     answer_entries(ctx, &key, &claimed, options.just_id);
     Ok(())
 }

@@ -9,6 +9,7 @@ mod delex;
 mod group;
 mod id;
 mod info;
+mod overdue;
 mod pending;
 mod range;
 mod read;
