@@ -11,6 +11,9 @@ const PENDING_BYTES: usize = 96;
 /// Bytes of one pending entry in the order of times, about.
 const TIME_BYTES: usize = 40;
 
+/// Deliveries are not counted beyond what an answer can tell.
+pub const DELIVERIES_MAX: u64 = i64::MAX as u64;
+
 /// Bytes of a consumer with a name of ordinary length, about.
 const CONSUMER_BYTES: usize = size_of::<Consumer>() + 48;
 
@@ -32,12 +35,24 @@ pub struct Group {
 /// An entry that was delivered and not acknowledged.
 #[derive(Debug, Clone)]
 pub struct Pending {
-    /// To whom; the consumer's own name, not a copy.
-    pub consumer: Arc<[u8]>,
-    /// When, last: milliseconds since 1970.
+    /// To whom; the consumer's own name, not a copy. `None` for one that was released.
+    pub consumer: Option<Arc<[u8]>>,
+    /// When, last: milliseconds since 1970; 0 for one that was released.
     pub delivered_ms: i64,
     /// How often.
     pub deliveries: u64,
+}
+
+impl Pending {
+    /// The name of the consumer, empty if it is nobody's.
+    pub fn owner(&self) -> &[u8] {
+        self.consumer.as_deref().unwrap_or_default()
+    }
+
+    /// How often it will have been delivered after the next time.
+    pub fn next_delivery(&self) -> u64 {
+        self.deliveries.saturating_add(1).min(DELIVERIES_MAX)
+    }
 }
 
 /// A consumer.
@@ -133,10 +148,10 @@ impl Group {
     pub fn assign(&mut self, id: StreamId, consumer: &[u8], delivered_ms: i64, deliveries: u64) {
         let known = self.consumers.get_key_value(consumer).map(|(name, _)| name.clone());
         let name = known.unwrap_or_else(|| consumer.into());
-        let pending = Pending { consumer: name, delivered_ms, deliveries };
-        let old = self.put(id, pending);
-        if let Some(old) = old.filter(|old| *old.consumer != *consumer)
-            && let Some(owner) = self.consumers.get_mut(&old.consumer)
+        let pending = Pending { consumer: Some(name), delivered_ms, deliveries };
+        let old = self.put(id, pending).and_then(|old| old.consumer);
+        if let Some(old) = old.filter(|old| **old != *consumer)
+            && let Some(owner) = self.consumers.get_mut(&old)
         {
             owner.pending.remove(&id);
         }
@@ -149,7 +164,7 @@ impl Group {
     pub fn redeliver(&mut self, id: StreamId, now_ms: i64) {
         let Some(pending) = self.pending.get_mut(&id) else { return };
         let old_ms = std::mem::replace(&mut pending.delivered_ms, now_ms);
-        pending.deliveries += 1;
+        pending.deliveries = pending.next_delivery();
         if let Some(times) = &mut self.by_time {
             times.remove(&(old_ms, id));
             times.insert((now_ms, id));
@@ -159,10 +174,25 @@ impl Group {
     /// Ends that an entry is pending; answers whether it was.
     pub fn acknowledge(&mut self, id: StreamId) -> bool {
         let Some(pending) = self.take(id) else { return false };
-        if let Some(owner) = self.consumers.get_mut(&pending.consumer) {
+        if let Some(owner) = pending.consumer.and_then(|name| self.consumers.get_mut(&name)) {
             owner.pending.remove(&id);
         }
         true
+    }
+
+    /// Leaves an entry pending for nobody: it is older than any other.
+    pub fn release(&mut self, id: StreamId, deliveries: u64) {
+        let pending = Pending { consumer: None, delivered_ms: 0, deliveries };
+        let old = self.put(id, pending).and_then(|old| old.consumer);
+        if let Some(owner) = old.and_then(|name| self.consumers.get_mut(&name)) {
+            owner.pending.remove(&id);
+        }
+    }
+
+    /// Number of entries that are pending for nobody.
+    pub fn released(&self) -> usize {
+        let owned: usize = self.consumers.values().map(|consumer| consumer.pending.len()).sum();
+        self.pending.len() - owned
     }
 
     /// Bytes that it takes, about.

@@ -144,3 +144,26 @@ fn what_is_pending_longest_comes_first() {
     assert_eq!(group.remove_consumer(b"a"), Some(2));
     assert_eq!((group.oldest_ms(), until(&mut group, 99)), (None, vec![]));
 }
+
+#[test]
+fn what_is_released_is_nobodys_and_the_oldest() {
+    let mut group = Group::new(StreamId::MIN, None);
+    group.consumer(b"a", 5);
+    let id = |ms| StreamId { ms, seq: 0 };
+    group.assign(id(1), b"a", 10, 1);
+    group.assign(id(2), b"a", 20, DELIVERIES_MAX);
+    group.release(id(2), DELIVERIES_MAX);
+    assert_eq!((until(&mut group, 99), group.released()), (vec![2, 1], 1));
+    assert_eq!(
+        (group.pending()[&id(2)].owner(), group.consumers()[&b"a"[..]].pending.len()),
+        (&b""[..], 1)
+    );
+    assert_eq!(group.pending()[&id(2)].next_delivery(), DELIVERIES_MAX);
+    group.assign(id(2), b"a", 30, 1);
+    assert_eq!((until(&mut group, 99), group.released()), (vec![1, 2], 0));
+    group.release(id(3), 0);
+    assert!(group.acknowledge(id(3)) && !group.acknowledge(id(3)));
+    group.release(id(1), 0);
+    assert_eq!(group.remove_consumer(b"a"), Some(1));
+    assert_eq!((until(&mut group, 99), group.released()), (vec![1], 1));
+}

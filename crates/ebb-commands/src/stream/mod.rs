@@ -9,6 +9,7 @@ mod delex;
 mod group;
 mod id;
 mod info;
+mod nack;
 mod overdue;
 mod pending;
 mod range;
@@ -25,6 +26,7 @@ pub const COMMANDS: &[&CommandSpec] = &[
     &delex::XDELEX,
     &group::XGROUP,
     &info::XINFO,
+    &nack::XNACK,
     &pending::XACK,
     &pending::XPENDING,
     &range::XDEL,

@@ -1,16 +1,15 @@
 //! CLAIM of XREADGROUP: entries that have been pending for too long are delivered before new ones.
 
-use ebb_collections::stream::{Group, Stream, StreamEntry, StreamId};
+use ebb_collections::stream::{Group, Pending, Stream, StreamEntry, StreamId};
 use ebb_engine::Reply;
 
-use super::id;
 use super::read::Options;
+use super::{id, pending};
 
 /// Pending entries whose time is over.
 #[derive(Default)]
 pub(super) struct Overdue<'s> {
-    /// With when they were delivered last, and how often.
-    entries: Vec<(StreamEntry<'s>, i64, u64)>,
+    entries: Vec<(StreamEntry<'s>, Pending)>,
     /// Those that are deleted: as with XCLAIM they are not pending any more.
     deleted: Vec<StreamId>,
 }
@@ -31,7 +30,7 @@ pub(super) fn find<'s>(
         match stream.get(id) {
             None => found.deleted.push(id),
             Some(entry) if options.budget.take(Some(&entry)) => {
-                found.entries.push((entry, pending.delivered_ms, pending.deliveries));
+                found.entries.push((entry, pending.clone()));
             }
             Some(_) => break,
         }
@@ -49,7 +48,10 @@ impl Overdue<'_> {
     /// delivered before.
     pub(super) fn reply(&self, reply: &mut Reply, new: &[StreamEntry<'_>], now_ms: i64) {
         reply.array(self.len() + new.len());
-        let overdue = self.entries.iter().map(|(entry, at, count)| (entry, now_ms - at, *count));
+        let overdue = self
+            .entries
+            .iter()
+            .map(|(entry, pending)| (entry, pending::idle_ms(pending, now_ms), pending.deliveries));
         for (entry, idle_ms, deliveries) in overdue.chain(new.iter().map(|entry| (entry, 0, 0))) {
             reply.array(4);
             id::reply_parts(reply, entry);
@@ -60,8 +62,8 @@ impl Overdue<'_> {
 
     /// Gives them to a consumer; answers how many were forgotten instead.
     pub(super) fn give(&self, group: &mut Group, consumer: &[u8], now_ms: i64) -> u64 {
-        for (entry, _, deliveries) in &self.entries {
-            group.assign(entry.id, consumer, now_ms, deliveries + 1);
+        for (entry, pending) in &self.entries {
+            group.assign(entry.id, consumer, now_ms, pending.next_delivery());
         }
         for &id in &self.deleted {
             group.acknowledge(id);
