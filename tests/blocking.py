@@ -110,6 +110,30 @@ def ends(server):
     assert client.read() == [b"late", b"x"] and client.read() == "PONG" and client.read() == "OK"
 
 
+def claims(server):
+    """Who waits for what has been pending for too long gets it when the time has come, whichever
+    thread it is on: the least patient first, and of equals the first who came."""
+    admin, pause = server.client(), 0.4
+    for number in (1, 2):
+        admin("XADD", "jobs", number, "a", number)
+    admin("XGROUP", "CREATE", "jobs", "g", 0)
+    start = time.time()
+    admin("XREADGROUP", "GROUP", "g", "lost", "STREAMS", "jobs", ">")
+    clients = [server.client() for _ in range(5)]
+    for number, client in enumerate(clients):
+        claim = int(pause * 1000) * (2 if number in (1, 3) else 1)
+        waits(admin, client, "XREADGROUP", "GROUP", "g", number, "COUNT", 1, "BLOCK", 0, "CLAIM", claim,
+              "STREAMS", "jobs", ">")
+    # The first and the third take one each, then the fifth one of them; that resets its time.
+    for number, (rounds, entry, deliveries) in {0: (1, 1, 1), 2: (1, 2, 1), 4: (2, 1, 2)}.items():
+        [[_, [[name, _, idle_ms, count]]]] = clients[number].read()
+        assert (name, count) == (b"%d-0" % entry, deliveries), (number, name, count)
+        assert idle_ms >= pause * 1000 and time.time() - start >= pause * rounds, (number, idle_ms)
+    admin("XNACK", "jobs", "g", "FAIL", "IDS", 2, 1, 2)
+    assert [clients[number].read()[0][1][0][0] for number in (1, 3)] == [b"1-0", b"2-0"]
+    assert blocked(admin) == 0
+
+
 def crowd(server):
     """Consumers on all threads share what producers on all threads give: nothing is lost or
     given twice."""
@@ -140,10 +164,10 @@ def crowd(server):
 def main():
     for threads in (1, 4):
         with Server(sys.argv[1], "--io-threads", threads) as server:
-            for test in (order, several, timeouts, ends, crowd):
+            for test in (order, several, timeouts, ends, claims, crowd):
                 Client(server.port)("FLUSHALL")
                 test(server)
-        print("%d worker threads: order, several, timeouts, ends, crowd: ok" % threads)
+        print("%d worker threads: order, several, timeouts, ends, claims, crowd: ok" % threads)
 
 
 if __name__ == "__main__":

@@ -101,6 +101,13 @@ impl Client {
         String::from_utf8_lossy(&self.session.client.take_inbox()).into_owned()
     }
 
+    /// Looks whether the command in which it waits finds something by now.
+    pub(crate) fn try_again(&mut self) {
+        if let Some(blocked) = self.session.blocked.clone() {
+            self.executor.try_again(&blocked, &mut ());
+        }
+    }
+
     /// Runs a command given as words.
     pub(crate) fn say(&mut self, line: &str) -> String {
         self.run(&line.split_whitespace().collect::<Vec<_>>())

@@ -10,12 +10,16 @@
 //! ([`serve`]) and leaves the replies in their mailboxes. Running again may write, too (BLMOVE),
 //! and that may serve others.
 //!
+//! A command may also find something because time has passed (XREADGROUP with CLAIM). It says when
+//! ([`Wait::again_ms`]); the client's worker then has all who wait for the same keys served, so that
+//! nobody gets ahead of who came before.
+//!
 //! A wait ends once: by being served, by its time, by CLIENT UNBLOCK, or with its client. Whoever
 //! ends it does so under the lock of [`Blocked`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ebb_keyspace::{Key, Keyspace, Type};
@@ -38,6 +42,9 @@ use crate::table::Command;
 /// Between two attempts to get locks that a long script holds.
 const PATIENCE: Duration = Duration::from_millis(2);
 
+/// A time that does not come.
+const NEVER: i64 = i64::MAX;
+
 /// Clients that wait, in the whole process: what INFO shows as `blocked_clients`.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
@@ -49,7 +56,9 @@ pub struct Wait<'a> {
     pub kind: Option<Type>,
     /// When it gives up, in milliseconds since 1970.
     pub deadline_ms: Option<i64>,
-    /// What it answers then.
+    /// When it may find something without a change, in milliseconds since 1970.
+    pub again_ms: Option<i64>,
+    /// What it answers when it gives up.
     pub on_timeout: fn(&mut Reply),
     /// Arguments to run with instead of its own, where those stood for what is known only now.
     pub args: Option<Vec<&'a [u8]>>,
@@ -66,6 +75,8 @@ pub struct Blocked {
     protocol: Protocol,
     /// When it gives up, in milliseconds since 1970.
     pub deadline_ms: Option<i64>,
+    /// When it may find something without a change; [`NEVER`] if only a change helps.
+    again_ms: AtomicI64,
     on_timeout: fn(&mut Reply),
     is_over: Mutex<bool>,
 }
@@ -103,6 +114,22 @@ impl Blocked {
     /// Whether the wait is over, and its reply on the way.
     pub fn is_over(&self) -> bool {
         *self.is_over.lock()
+    }
+
+    /// When its worker has to look after it next, in milliseconds since 1970.
+    pub fn due_ms(&self) -> Option<i64> {
+        let again_ms = self.again_ms.load(Ordering::Relaxed);
+        Some(self.deadline_ms.unwrap_or(NEVER).min(again_ms)).filter(|&at| at != NEVER)
+    }
+
+    /// Whether it may find something without a change by now.
+    pub fn may_find(&self, now_ms: i64) -> bool {
+        self.again_ms.load(Ordering::Relaxed) <= now_ms
+    }
+
+    /// The database and the keys that it waits for.
+    pub(crate) fn awaited(&self) -> impl Iterator<Item = (usize, Box<[u8]>)> {
+        self.args[self.keys.clone()].iter().map(|key| (self.db, key.as_slice().into()))
     }
 
     /// Gives up because the time has come. The reply, unless the wait is over already.
@@ -215,6 +242,7 @@ impl Context<'_> {
     pub fn block(&mut self, wait: Wait<'_>) {
         if self.session.is_retry {
             self.session.would_block = true;
+            self.session.again_ms = wait.again_ms;
             return;
         }
         if !self.session.may_block {
@@ -231,6 +259,7 @@ impl Context<'_> {
             db: self.session.db,
             protocol: self.session.protocol,
             deadline_ms: wait.deadline_ms,
+            again_ms: AtomicI64::new(wait.again_ms.unwrap_or(NEVER)),
             on_timeout: wait.on_timeout,
             is_over: Mutex::new(false),
         });
@@ -242,6 +271,13 @@ impl Context<'_> {
         WAITING.fetch_add(1, Ordering::Relaxed);
         *self.session.client.blocked.lock() = Some(Arc::clone(&blocked));
         self.session.blocked = Some(blocked);
+    }
+
+    /// Has those run again who wait for a key, where no change is told that would see to it.
+    pub fn may_be_ready(&mut self, key: &Key<'_>) {
+        if !self.shard(key).wait.is_empty() {
+            self.note_ready(self.session.db, key);
+        }
     }
 
     /// Notes that somebody may wait for a key that was just changed.
@@ -338,6 +374,11 @@ fn serve_one(
     executor.journal.effects.post.hold(blocked.client.id);
     executor.retry(blocked.command, &args, &mut session, locks, attendant, &mut reply);
     if session.would_block {
+        let again_ms = session.again_ms.unwrap_or(NEVER);
+        if blocked.again_ms.swap(again_ms, Ordering::Relaxed) != again_ms && again_ms != NEVER {
+            // Its worker knows only of the time that it had.
+            executor.server.attend(&blocked.client);
+        }
         executor.journal.effects.post.release(executor.server, &blocked.client);
         return true;
     }

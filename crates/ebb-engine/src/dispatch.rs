@@ -13,7 +13,7 @@ use rand::rngs::SmallRng;
 
 use crate::acl;
 use crate::ahead::{Ahead, Prepared, RING};
-use crate::blocking;
+use crate::blocking::{self, Blocked};
 use crate::call;
 use crate::error::CommandError;
 use crate::eviction::{self, Lease};
@@ -181,6 +181,19 @@ impl Executor {
         }
         drop(locks);
         eviction::hold_new_limit(self.server, &mut self.lease, &mut self.journal.effects);
+        self.journal.effects.finish(self.server, Some(self.worker));
+        self.recorder.finish(&mut self.journal);
+    }
+
+    /// Serves all who wait for the keys that a client waits for: it may find something by now.
+    pub fn try_again(&mut self, blocked: &Blocked, attendant: &mut dyn Attendant) {
+        self.now_ms = unix_ms();
+        let clock = eviction::access_clock(&self.server.config, self.now_ms);
+        let mut locks = Locks::new(&self.server.keyspace, clock);
+        self.recorder.begin();
+        self.journal.ready.extend(blocked.awaited());
+        blocking::serve(self, &mut locks, attendant);
+        drop(locks);
         self.journal.effects.finish(self.server, Some(self.worker));
         self.recorder.finish(&mut self.journal);
     }

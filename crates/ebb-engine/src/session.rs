@@ -104,6 +104,8 @@ pub struct Session {
     pub(crate) is_retry: bool,
     /// The command that runs again found nothing once more.
     pub(crate) would_block: bool,
+    /// When it may find something then.
+    pub(crate) again_ms: Option<i64>,
     /// The command that the client waits in.
     pub blocked: Option<Arc<Blocked>>,
     /// Messages come to it: after each command they are put behind the reply.
@@ -134,6 +136,7 @@ impl Session {
             may_block: false,
             is_retry: false,
             would_block: false,
+            again_ms: None,
             blocked: None,
             subscriber: None,
             tracking: None,

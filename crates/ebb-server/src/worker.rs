@@ -91,7 +91,7 @@ pub(crate) struct Worker {
     connections: Vec<Option<Box<Connection>>>,
     vacant: Vec<usize>,
     by_id: HashMap<u64, usize, ahash::RandomState>,
-    /// When clients that wait in a command give up: milliseconds since 1970, and the client.
+    /// When to look after clients that wait in a command: milliseconds since 1970, and the client.
     deadlines: BTreeSet<(i64, u64)>,
     /// Connections that have more to do without another event.
     again: Vec<usize>,
@@ -312,10 +312,10 @@ impl Worker {
         let blocked = self.connections.get(at).and_then(|connection| {
             connection.as_ref().filter(|connection| connection.blocked)?.session.blocked.as_ref()
         });
-        if let Some(deadline_ms) = blocked.and_then(|blocked| blocked.deadline_ms)
+        if let Some(due_ms) = blocked.and_then(|blocked| blocked.due_ms())
             && let Some(Some(connection)) = self.connections.get(at)
         {
-            self.deadlines.insert((deadline_ms, connection.session.id()));
+            self.deadlines.insert((due_ms, connection.session.id()));
         }
     }
 

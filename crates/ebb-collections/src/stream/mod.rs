@@ -15,7 +15,7 @@ use ebb_heap::{Block, OutOfMemory};
 
 use crate::collection::Footprint;
 use crate::slot::Arenas;
-pub use group::{Consumer, Group, Pending};
+pub use group::{Consumer, DELIVERIES_MAX, Group, Pending};
 use node::Node;
 pub use trim::{References, Trim};
 

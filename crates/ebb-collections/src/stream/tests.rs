@@ -113,3 +113,57 @@ fn a_group_moves_what_is_pending() {
     assert_eq!(group.remove_consumer(b"a"), Some(1));
     assert!(group.pending().is_empty());
 }
+
+/// Ids of what was delivered last until a time.
+fn until(group: &mut Group, ms: i64) -> Vec<u64> {
+    group.delivered_until(ms).map(|(id, _)| id.ms).collect()
+}
+
+#[test]
+fn what_is_pending_longest_comes_first() {
+    let mut group = Group::new(StreamId::MIN, None);
+    group.consumer(b"a", 5);
+    group.consumer(b"b", 5);
+    let id = |ms| StreamId { ms, seq: 0 };
+    for (ms, at) in [(1, 30), (2, 10), (3, 20), (4, 10)] {
+        group.assign(id(ms), b"a", at, 1);
+    }
+    let without = group.bytes();
+    assert_eq!((until(&mut group, 9), until(&mut group, 20)), (vec![], vec![2, 4, 3]));
+    assert!(group.bytes() > without, "the order takes memory");
+    assert_eq!(group.oldest_ms(), Some(10));
+    // The order follows all that happens from then on.
+    group.redeliver(id(2), 40);
+    group.assign(id(4), b"b", 25, 2);
+    group.assign(id(5), b"b", 25, 1);
+    assert_eq!(until(&mut group, 99), [3, 4, 5, 1, 2]);
+    assert!(group.acknowledge(id(3)));
+    assert_eq!(group.clone().oldest_ms(), Some(25));
+    assert_eq!(group.remove_consumer(b"b"), Some(2));
+    assert_eq!(until(&mut group, 99), [1, 2]);
+    assert_eq!(group.remove_consumer(b"a"), Some(2));
+    assert_eq!((group.oldest_ms(), until(&mut group, 99)), (None, vec![]));
+}
+
+#[test]
+fn what_is_released_is_nobodys_and_the_oldest() {
+    let mut group = Group::new(StreamId::MIN, None);
+    group.consumer(b"a", 5);
+    let id = |ms| StreamId { ms, seq: 0 };
+    group.assign(id(1), b"a", 10, 1);
+    group.assign(id(2), b"a", 20, DELIVERIES_MAX);
+    group.release(id(2), DELIVERIES_MAX);
+    assert_eq!((until(&mut group, 99), group.released()), (vec![2, 1], 1));
+    assert_eq!(
+        (group.pending()[&id(2)].owner(), group.consumers()[&b"a"[..]].pending.len()),
+        (&b""[..], 1)
+    );
+    assert_eq!(group.pending()[&id(2)].next_delivery(), DELIVERIES_MAX);
+    group.assign(id(2), b"a", 30, 1);
+    assert_eq!((until(&mut group, 99), group.released()), (vec![1, 2], 0));
+    group.release(id(3), 0);
+    assert!(group.acknowledge(id(3)) && !group.acknowledge(id(3)));
+    group.release(id(1), 0);
+    assert_eq!(group.remove_consumer(b"a"), Some(1));
+    assert_eq!((until(&mut group, 99), group.released()), (vec![1], 1));
+}

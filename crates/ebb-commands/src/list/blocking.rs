@@ -137,7 +137,14 @@ fn wait(
     deadline_ms: Option<i64>,
     on_timeout: fn(&mut ebb_engine::Reply),
 ) {
-    ctx.block(Wait { keys, kind: Some(Type::List), deadline_ms, on_timeout, args: None });
+    ctx.block(Wait {
+        keys,
+        kind: Some(Type::List),
+        deadline_ms,
+        on_timeout,
+        args: None,
+        again_ms: None,
+    });
 }
 
 fn move_or_wait(ctx: &mut Context<'_>, from: End, to: End, timeout_at: usize) -> CommandResult {

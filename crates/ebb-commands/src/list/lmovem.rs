@@ -195,7 +195,14 @@ fn blmovem(ctx: &mut Context<'_>) -> CommandResult {
     let what = parse(ctx, 6)?;
     if !move_several(ctx, &what)? {
         let on_timeout = |reply: &mut ebb_engine::Reply| reply.null_array();
-        ctx.block(Wait { keys: 1..2, kind: Some(Type::List), deadline_ms, on_timeout, args: None });
+        ctx.block(Wait {
+            keys: 1..2,
+            kind: Some(Type::List),
+            deadline_ms,
+            on_timeout,
+            args: None,
+            again_ms: None,
+        });
     }
     Ok(())
 }

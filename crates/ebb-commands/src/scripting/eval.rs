@@ -7,6 +7,7 @@ use ebb_engine::{
 use ebb_script::{find_digest, find_source, run_script};
 
 use super::keys_and_args;
+use super::script::NO_SCRIPT;
 
 pub(super) static EVAL: CommandSpec = CommandSpec {
     name: "eval",
@@ -133,7 +134,7 @@ fn run_digest(ctx: &mut Context<'_>, read_only: bool) -> CommandResult {
         Err(_) => None,
     };
     let Some(script) = script else {
-        return Err(CommandError::new("NOSCRIPT No matching script. Please use EVAL."));
+        return Err(CommandError::new(NO_SCRIPT));
     };
     let (keys, args) = keys_and_args(ctx, CommandError::NotInteger)?;
     run_script(ctx, &script, keys, args, read_only)

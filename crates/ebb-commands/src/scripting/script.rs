@@ -1,10 +1,15 @@
 //! SCRIPT: the scripts that the server knows, and the one that runs.
 
 use ebb_engine::scripting::KillError;
-use ebb_engine::{Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group};
+use ebb_engine::{
+    Argument, Categories, CommandError, CommandResult, CommandSpec, Context, Flags, Group,
+};
 use ebb_script::{forget_scripts, load_script};
 
 use crate::help;
+
+/// What is said where a digest is not that of a known script.
+pub(super) const NO_SCRIPT: &str = "NOSCRIPT No matching script. Please use EVAL.";
 
 pub(super) static SCRIPT: CommandSpec = CommandSpec {
     name: "script",
@@ -13,7 +18,7 @@ pub(super) static SCRIPT: CommandSpec = CommandSpec {
     group: Group::Scripting,
     complexity: "Depends on subcommand.",
     arity: -2,
-    subcommands: &[DEBUG, EXISTS, FLUSH, HELP, KILL, LOAD],
+    subcommands: &[DEBUG, EXISTS, FLUSH, HELP, KILL, LOAD, SHOW],
     ..CommandSpec::NEW
 };
 
@@ -97,6 +102,19 @@ pub(super) const LOAD: CommandSpec = CommandSpec {
     ..CommandSpec::NEW
 };
 
+pub(super) const SHOW: CommandSpec = CommandSpec {
+    name: "show",
+    summary: "Returns the source of a known script.",
+    since: "8.0.0",
+    group: Group::Scripting,
+    arity: 3,
+    flags: Flags::NOSCRIPT.and(Flags::STALE),
+    acl: Categories::KEYSPACE.and(Categories::READ),
+    arguments: &[Argument::string("sha1")],
+    run: show,
+    ..CommandSpec::NEW
+};
+
 fn debug(ctx: &mut Context<'_>) -> CommandResult {
     if ctx.is_word(2, "NO") {
         ctx.reply.ok();
@@ -115,6 +133,14 @@ fn exists(ctx: &mut Context<'_>) -> CommandResult {
         let sha: Result<[u8; 40], _> = sha.to_ascii_lowercase().try_into();
         ctx.reply.integer(i64::from(sha.is_ok_and(|sha| cache.contains(&sha))));
     }
+    Ok(())
+}
+
+fn show(ctx: &mut Context<'_>) -> CommandResult {
+    let sha: Result<[u8; 40], _> = ctx.arg(2).to_ascii_lowercase().try_into();
+    let script = sha.ok().and_then(|sha| ctx.server.scripting.cache.lock().get(&sha));
+    let script = script.ok_or(CommandError::new(NO_SCRIPT))?;
+    ctx.reply.bulk(&script.source());
     Ok(())
 }
 
@@ -176,6 +202,33 @@ mod tests {
         assert!(client.run(&["EVALSHA", sha, "0"]).starts_with("-NOSCRIPT"));
         assert_eq!(client.run(&["SCRIPT", "EXISTS", sha]), "*1\r\n:0\r\n");
         assert!(client.run(&["SCRIPT", "LOAD", "x x"]).starts_with("-ERR Error compiling script"));
+    }
+
+    #[test]
+    fn sources_are_shown() {
+        let mut client = Client::new();
+        let script = "#!lua\nreturn '\u{e4}\0'";
+        let sha = client.run(&["SCRIPT", "LOAD", script]).split("\r\n").nth(1).unwrap().to_owned();
+        let reply = format!("${}\r\n{script}\r\n", script.len());
+        assert_eq!(client.run(&["SCRIPT", "SHOW", &sha]), reply);
+        assert_eq!(client.run(&["SCRIPT", "SHOW", &sha.to_uppercase()]), reply);
+        client.run(&["EVAL", "return 1", "0"]);
+        let evaluated = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db";
+        assert_eq!(client.run(&["SCRIPT", "SHOW", evaluated]), "$8\r\nreturn 1\r\n");
+        client.say("SCRIPT FLUSH");
+        for unknown in [&sha, &sha[1..], &"g".repeat(40)] {
+            assert_eq!(
+                client.run(&["SCRIPT", "SHOW", unknown]),
+                "-NOSCRIPT No matching script. Please use EVAL.\r\n"
+            );
+        }
+        assert!(client.say("SCRIPT SHOW").contains("wrong number of arguments"));
+        assert!(client.say("SCRIPT HELP").contains("SHOW <sha1>"));
+        assert!(
+            client
+                .run(&["EVAL", "return redis.call('script', 'show', 'x')", "0"])
+                .contains("This Redis command is not allowed from script")
+        );
     }
 
     #[test]

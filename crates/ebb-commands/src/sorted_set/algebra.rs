@@ -65,13 +65,23 @@ pub(super) enum Aggregate {
     Sum,
     Min,
     Max,
+    /// Of the weights alone: without any, the number of sources that have the member.
+    Count,
 }
 
 impl Aggregate {
+    /// What a source with a weight gives to the score of one of its members.
+    fn share(self, score: f64, weight: f64) -> f64 {
+        match self {
+            Aggregate::Count => weight,
+            Aggregate::Sum | Aggregate::Min | Aggregate::Max => score * weight,
+        }
+    }
+
     /// Opposite infinities add up to 0, as in Redis; comparisons pass over what is no number.
     fn apply(self, one: f64, other: f64) -> f64 {
         match self {
-            Aggregate::Sum => or_zero(one + other),
+            Aggregate::Sum | Aggregate::Count => or_zero(one + other),
             Aggregate::Min if other < one => other,
             Aggregate::Max if other > one => other,
             Aggregate::Min | Aggregate::Max => one,
@@ -131,7 +141,7 @@ fn union<'a>(sources: &mut [Weighted<'a>], aggregate: Aggregate) -> Scored<'a> {
     let mut scores: AHashMap<Member<'a>, f64> = AHashMap::with_capacity(largest);
     for (source, weight) in sources {
         source.walk(|member, score| {
-            let score = or_zero(score * *weight);
+            let score = or_zero(aggregate.share(score, *weight));
             let known = scores.entry(member.canonical());
             known.and_modify(|old| *old = aggregate.apply(*old, score)).or_insert(score);
             true
@@ -150,10 +160,10 @@ pub(super) fn intersection<'a>(
     sources.sort_by_key(|(source, _)| source.len());
     let Some(((smallest, weight), others)) = sources.split_first() else { return };
     smallest.walk(|member, score| {
-        let mut sum = or_zero(score * weight);
+        let mut sum = or_zero(aggregate.share(score, *weight));
         for (source, weight) in others {
             let Some(score) = source.score(&member) else { return true };
-            sum = aggregate.apply(sum, score * weight);
+            sum = aggregate.apply(sum, aggregate.share(score, *weight));
         }
         visit(member, sum)
     });

@@ -63,7 +63,14 @@ pub(super) static BZMPOP: CommandSpec = CommandSpec {
 
 fn wait(ctx: &mut Context<'_>, keys: std::ops::Range<usize>, deadline_ms: Option<i64>) {
     let on_timeout = |reply: &mut ebb_engine::Reply| reply.null_array();
-    ctx.block(Wait { keys, kind: Some(Type::SortedSet), deadline_ms, on_timeout, args: None });
+    ctx.block(Wait {
+        keys,
+        kind: Some(Type::SortedSet),
+        deadline_ms,
+        on_timeout,
+        args: None,
+        again_ms: None,
+    });
 }
 
 fn pop_one(ctx: &mut Context<'_>, end: End) -> CommandResult {

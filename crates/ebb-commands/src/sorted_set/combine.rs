@@ -11,6 +11,20 @@ use super::algebra::{Aggregate, Operation, Source, Weighted, intersection, sourc
 use super::answer;
 use crate::numkeys;
 
+/// How scores become one, in a command's syntax.
+const AGGREGATE: Argument = Argument::one_of(
+    "aggregate",
+    &[
+        Argument::word("sum", "SUM"),
+        Argument::word("min", "MIN"),
+        Argument::word("max", "MAX"),
+        Argument::word("count", "COUNT").since("8.8.0"),
+    ],
+)
+.after("AGGREGATE");
+
+const COUNT_ADDED: (&str, &str) = ("8.8.0", "Added the `COUNT` aggregate.");
+
 pub(super) static ZUNION: CommandSpec = CommandSpec {
     name: "zunion",
     summary: "Returns the union of sorted sets.",
@@ -24,18 +38,10 @@ pub(super) static ZUNION: CommandSpec = CommandSpec {
         Argument::integer("numkeys"),
         Argument::key("key", 0).multiple(),
         Argument::integer("weight").after("WEIGHTS").optional().multiple(),
-        Argument::one_of(
-            "aggregate",
-            &[
-                Argument::word("sum", "SUM"),
-                Argument::word("min", "MIN"),
-                Argument::word("max", "MAX"),
-            ],
-        )
-        .after("AGGREGATE")
-        .optional(),
+        AGGREGATE.optional(),
         Argument::word("withscores", "WITHSCORES").optional(),
     ],
+    history: &[COUNT_ADDED],
     run: |ctx| reply_with(ctx, Operation::Union),
     ..CommandSpec::NEW
 };
@@ -56,17 +62,9 @@ pub(super) static ZUNIONSTORE: CommandSpec = CommandSpec {
         Argument::integer("numkeys"),
         Argument::key("key", 1).multiple(),
         Argument::integer("weight").after("WEIGHTS").optional().multiple(),
-        Argument::one_of(
-            "aggregate",
-            &[
-                Argument::word("sum", "SUM"),
-                Argument::word("min", "MIN"),
-                Argument::word("max", "MAX"),
-            ],
-        )
-        .after("AGGREGATE")
-        .optional(),
+        AGGREGATE.optional(),
     ],
+    history: &[COUNT_ADDED],
     run: |ctx| store(ctx, Operation::Union, Event::zset("zunionstore")),
     ..CommandSpec::NEW
 };
@@ -83,18 +81,10 @@ pub(super) static ZINTER: CommandSpec = CommandSpec {
         Argument::integer("numkeys"),
         Argument::key("key", 0).multiple(),
         Argument::integer("weight").after("WEIGHTS").optional().multiple(),
-        Argument::one_of(
-            "aggregate",
-            &[
-                Argument::word("sum", "SUM"),
-                Argument::word("min", "MIN"),
-                Argument::word("max", "MAX"),
-            ],
-        )
-        .after("AGGREGATE")
-        .optional(),
+        AGGREGATE.optional(),
         Argument::word("withscores", "WITHSCORES").optional(),
     ],
+    history: &[COUNT_ADDED],
     run: |ctx| reply_with(ctx, Operation::Intersection),
     ..CommandSpec::NEW
 };
@@ -115,17 +105,9 @@ pub(super) static ZINTERSTORE: CommandSpec = CommandSpec {
         Argument::integer("numkeys"),
         Argument::key("key", 1).multiple(),
         Argument::integer("weight").after("WEIGHTS").optional().multiple(),
-        Argument::one_of(
-            "aggregate",
-            &[
-                Argument::word("sum", "SUM"),
-                Argument::word("min", "MIN"),
-                Argument::word("max", "MAX"),
-            ],
-        )
-        .after("AGGREGATE")
-        .optional(),
+        AGGREGATE.optional(),
     ],
+    history: &[COUNT_ADDED],
     run: |ctx| store(ctx, Operation::Intersection, Event::zset("zinterstore")),
     ..CommandSpec::NEW
 };
@@ -253,6 +235,7 @@ fn aggregate(ctx: &Context<'_>, at: usize) -> Result<Aggregate, CommandError> {
         () if ctx.is_word(at, "SUM") => Ok(Aggregate::Sum),
         () if ctx.is_word(at, "MIN") => Ok(Aggregate::Min),
         () if ctx.is_word(at, "MAX") => Ok(Aggregate::Max),
+        () if ctx.is_word(at, "COUNT") => Ok(Aggregate::Count),
         () => Err(CommandError::Syntax),
     }
 }
@@ -348,6 +331,27 @@ mod tests {
     }
 
     #[test]
+    fn sets_with_a_member_are_counted_whatever_its_scores() {
+        let mut client = Client::new();
+        client.say("ZADD a -inf x 2 y");
+        client.say("ZADD b inf x 20 z");
+        client.say("SADD s y");
+        for (command, expected) in [
+            ("ZUNION 3 a b s AGGREGATE COUNT WITHSCORES", "z 1 x 2 y 2"),
+            ("ZUNION 3 a b s AGGREGATE count WEIGHTS 1 0.5 -3 WITHSCORES", "y -2 z 0.5 x 1.5"),
+            ("ZINTER 2 a b AGGREGATE COUNT WITHSCORES", "x 2"),
+            ("ZINTER 2 a b WEIGHTS inf -inf AGGREGATE COUNT WITHSCORES", "x 0"),
+            ("ZUNION 2 a a AGGREGATE COUNT WITHSCORES", "x 2 y 2"),
+            ("ZUNIONSTORE t 2 a b AGGREGATE COUNT", ":3"),
+            ("ZRANGE t 0 -1 WITHSCORES", "y 1 z 1 x 2"),
+            ("ZINTERSTORE t 2 a s WEIGHTS 0 4 AGGREGATE COUNT", ":1"),
+            ("ZRANGE t 0 -1 WITHSCORES", "y 4"),
+        ] {
+            assert_eq!(words(&mut client, command), expected, "{command}");
+        }
+    }
+
+    #[test]
     fn what_is_no_number_is_zero() {
         let mut client = Client::new();
         client.say("ZADD a inf x");
@@ -390,6 +394,7 @@ mod tests {
             ("ZUNION 1 a WEIGHTS x", "weight value is not a float"),
             ("ZUNION 1 a AGGREGATE AVG", "syntax error"),
             ("ZDIFF 1 a WEIGHTS 1", "syntax error"),
+            ("ZDIFF 1 a AGGREGATE COUNT", "syntax error"),
             ("ZUNIONSTORE d 1 a WITHSCORES", "syntax error"),
             ("ZUNION 1 t BOGUS", "WRONGTYPE"),
             ("ZINTERCARD 1 a LIMIT -1", "LIMIT can't be negative"),

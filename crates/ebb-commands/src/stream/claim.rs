@@ -190,6 +190,10 @@ fn xclaim(ctx: &mut Context<'_>) -> CommandResult {
         ctx.changed_aside(&key, Event::stream("xgroup-createconsumer"));
     }
     ctx.journal.dirty += claimed.len() as u64;
+    if !claimed.is_empty() && (options.force || options.delivered_ms < now_ms) {
+        // Who waits for what is pending for long may wait shorter now.
+        ctx.may_be_ready(&key);
+    }
     answer_entries(ctx, &key, &claimed, options.just_id);
     Ok(())
 }
@@ -209,9 +213,9 @@ fn claim(
         group.acknowledge(id);
         return false;
     }
-    let (delivered_ms, deliveries) = match pending {
-        Some(pending) => (Some(pending.delivered_ms), pending.deliveries),
-        None if options.force => (None, 0),
+    let (delivered_ms, deliveries, next) = match pending {
+        Some(pending) => (Some(pending.delivered_ms), pending.deliveries, pending.next_delivery()),
+        None if options.force => (None, 0, 1),
         None => return false,
     };
     if delivered_ms.is_some_and(|at| now_ms - at < options.min_idle_ms) {
@@ -219,7 +223,8 @@ fn claim(
     }
     let deliveries = match options.deliveries {
         Some(count) => count,
-        None => deliveries + u64::from(!options.just_id),
+        None if options.just_id => deliveries,
+        None => next,
     };
     group.assign(id, consumer, options.delivered_ms, deliveries);
     true

@@ -68,9 +68,14 @@ pub(super) fn reply_id(reply: &mut Reply, id: StreamId) {
     reply.bulk(&text[..len]);
 }
 
-/// Answers an entry: its id, and names and values.
+/// Answers an entry.
 pub(super) fn reply_entry(reply: &mut Reply, entry: &StreamEntry<'_>) {
     reply.array(2);
+    reply_parts(reply, entry);
+}
+
+/// Answers an entry's id, and names and values.
+pub(super) fn reply_parts(reply: &mut Reply, entry: &StreamEntry<'_>) {
     reply_id(reply, entry.id);
     reply.array(entry.fields.len() * 2);
     for (name, value) in &entry.fields {

@@ -68,6 +68,7 @@ pub(super) const STREAM: CommandSpec = CommandSpec {
             .after("FULL")
             .optional(),
     ],
+    history: &[("8.8.0", "Added the `nacked-count` field of groups.")],
     run: stream,
     ..CommandSpec::NEW
 };
@@ -195,7 +196,7 @@ fn details(reply: &mut Reply, stream: &Stream, limit: usize) {
     reply.bulk(b"groups");
     reply.array(stream.groups.len());
     for (name, group) in &stream.groups {
-        reply.map(7);
+        reply.map(8);
         text(reply, "name", name);
         entry_id(reply, "last-delivered-id", group.last_id);
         maybe(reply, "entries-read", group.entries_read);
@@ -211,7 +212,7 @@ fn group_details(reply: &mut Reply, group: &ConsumerGroup, limit: usize) {
     for (&id, pending) in group.pending().iter().take(limit) {
         reply.array(4);
         id::reply_id(reply, id);
-        reply.bulk(&pending.consumer);
+        reply.bulk(pending.owner());
         reply.integer(pending.delivered_ms);
         reply.integer(pending.deliveries as i64);
     }
@@ -235,6 +236,7 @@ fn group_details(reply: &mut Reply, group: &ConsumerGroup, limit: usize) {
             reply.integer(pending.map_or(0, |pending| pending.deliveries as i64));
         }
     }
+    count(reply, "nacked-count", group.released());
 }
 
 #[cfg(test)]

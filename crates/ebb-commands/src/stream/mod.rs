@@ -9,6 +9,8 @@ mod delex;
 mod group;
 mod id;
 mod info;
+mod nack;
+mod overdue;
 mod pending;
 mod range;
 mod read;
@@ -24,6 +26,7 @@ pub const COMMANDS: &[&CommandSpec] = &[
     &delex::XDELEX,
     &group::XGROUP,
     &info::XINFO,
+    &nack::XNACK,
     &pending::XACK,
     &pending::XPENDING,
     &range::XDEL,

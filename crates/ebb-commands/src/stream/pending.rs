@@ -1,6 +1,6 @@
 //! XACK, XPENDING: what was delivered and not acknowledged.
 
-use ebb_collections::stream::StreamId;
+use ebb_collections::stream::{Pending, StreamId};
 use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group, KeyFlags, KeySpec,
 };
@@ -102,20 +102,28 @@ fn xpending(ctx: &mut Context<'_>) -> CommandResult {
         if found.len() == count {
             break;
         }
-        let idle_ms = (now_ms - pending.delivered_ms).max(0);
-        if consumer.is_none_or(|name| *name == *pending.consumer) && idle_ms >= idle_min_ms {
-            found.push((id, pending, idle_ms));
+        let is_wanted = consumer.is_none_or(|name| pending.consumer.as_deref() == Some(name));
+        if is_wanted && (now_ms - pending.delivered_ms).max(0) >= idle_min_ms {
+            found.push((id, pending));
         }
     }
     reply.array(found.len());
-    for (id, pending, idle_ms) in found {
+    for (id, pending) in found {
         reply.array(4);
         id::reply_id(reply, id);
-        reply.bulk(&pending.consumer);
-        reply.integer(idle_ms);
+        reply.bulk(pending.owner());
+        reply.integer(idle_ms(pending, now_ms));
         reply.integer(pending.deliveries as i64);
     }
     Ok(())
+}
+
+/// How long ago an entry was delivered, in milliseconds; -1 if it was released since.
+pub(super) fn idle_ms(pending: &Pending, now_ms: i64) -> i64 {
+    match pending.consumer {
+        Some(_) => (now_ms - pending.delivered_ms).max(0),
+        None => -1,
+    }
 }
 
 /// How many entries are pending, the first and the last of them, and how many for whom.

@@ -10,6 +10,7 @@ use ebb_keyspace::{Key, Type};
 
 use super::budget::Budget;
 use super::id;
+use super::overdue::{self, Overdue};
 
 pub(super) static XREAD: CommandSpec = CommandSpec {
     name: "xread",
@@ -63,6 +64,7 @@ pub(super) static XREADGROUP: CommandSpec = CommandSpec {
         Argument::integer("maxcount").after("MAXCOUNT").optional().since("8.10.0"),
         Argument::integer("maxsize").after("MAXSIZE").optional().since("8.10.0"),
         Argument::integer("milliseconds").after("BLOCK").optional(),
+        Argument::integer("min-idle-time").after("CLAIM").optional().since("8.4.0"),
         Argument::word("noack", "NOACK").optional(),
         Argument::block(
             "streams",
@@ -70,6 +72,7 @@ pub(super) static XREADGROUP: CommandSpec = CommandSpec {
         )
         .after("STREAMS"),
     ],
+    history: &[("8.4.0", "Added the `CLAIM` option.")],
     run: xreadgroup,
     ..CommandSpec::NEW
 };
@@ -87,11 +90,15 @@ enum From {
     New,
 }
 
-struct Options<'a> {
-    count: usize,
-    budget: Budget,
+pub(super) struct Options<'a> {
+    pub(super) count: usize,
+    pub(super) budget: Budget,
     /// How long to wait, in milliseconds; 0 for ever.
     block_ms: Option<i64>,
+    /// Pending entries come first that were not delivered for so many milliseconds.
+    claim_ms: Option<i64>,
+    /// When the first of the others will be that old, in milliseconds since 1970.
+    again_ms: Option<i64>,
     /// Group and consumer.
     group: Option<(&'a [u8], &'a [u8])>,
     no_ack: bool,
@@ -105,6 +112,8 @@ fn parse<'a>(ctx: &Context<'a>, grouped: bool) -> Result<Options<'a>, CommandErr
         count: usize::MAX,
         budget: Budget::UNLIMITED,
         block_ms: None,
+        claim_ms: None,
+        again_ms: None,
         group: None,
         no_ack: false,
         first: 0,
@@ -119,12 +128,14 @@ fn parse<'a>(ctx: &Context<'a>, grouped: bool) -> Result<Options<'a>, CommandErr
     while at < ctx.args.len() {
         let more = ctx.args.len() - 1 - at;
         if ctx.is_word(at, "BLOCK") && more > 0 {
-            let invalid = || CommandError::new("ERR timeout is not an integer or out of range");
-            let ms = ctx.int(at + 1).map_err(|_| invalid())?;
-            if ms < 0 {
-                return Err(CommandError::new("ERR timeout is negative"));
+            options.block_ms = Some(milliseconds(ctx, at + 1, "timeout", "is negative")?);
+            at += 1;
+        } else if ctx.is_word(at, "CLAIM") && more > 0 {
+            if !grouped {
+                return Err(only_grouped("CLAIM"));
             }
-            options.block_ms = Some(ms);
+            let wrong = "must be a positive integer";
+            options.claim_ms = Some(milliseconds(ctx, at + 1, "min-idle-time", wrong)?);
             at += 1;
         } else if ctx.is_word(at, "COUNT") && more > 0 {
             let count = ctx.int(at + 1)?;
@@ -136,12 +147,7 @@ fn parse<'a>(ctx: &Context<'a>, grouped: bool) -> Result<Options<'a>, CommandErr
             options.first = at + 1;
             options.streams = more / 2;
             if more % 2 == 1 {
-                let symbol = if grouped { '>' } else { '$' };
-                return Err(CommandError::new(format!(
-                    "ERR Unbalanced '{}' list of streams: for each stream key an ID or \
-                     '{symbol}' must be specified.",
-                    ctx.command.name
-                )));
+                return Err(unbalanced(ctx.command.name, grouped));
             }
             break;
         } else if ctx.is_word(at, "GROUP") && more >= 2 {
@@ -168,6 +174,29 @@ fn parse<'a>(ctx: &Context<'a>, grouped: bool) -> Result<Options<'a>, CommandErr
         return Err(CommandError::new("ERR Missing GROUP option for XREADGROUP"));
     }
     Ok(options)
+}
+
+fn unbalanced(name: &str, grouped: bool) -> CommandError {
+    let symbol = if grouped { '>' } else { '$' };
+    CommandError::new(format!(
+        "ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{symbol}' must be \
+         specified."
+    ))
+}
+
+/// A number of milliseconds, and what is said of one that is less than none.
+fn milliseconds(
+    ctx: &Context<'_>,
+    at: usize,
+    name: &str,
+    negative: &str,
+) -> Result<i64, CommandError> {
+    let error = |text: &str| CommandError::new(format!("ERR {name} {text}"));
+    match ctx.int(at) {
+        Ok(ms) if ms >= 0 => Ok(ms),
+        Ok(_) => Err(error(negative)),
+        Err(_) => Err(error("is not an integer or out of range")),
+    }
 }
 
 fn parse_from(text: &[u8], grouped: bool) -> Result<From, CommandError> {
@@ -223,7 +252,8 @@ fn finish(
     let deadline_ms = (block_ms > 0).then(|| ctx.now_ms.saturating_add(block_ms));
     let keys = options.first..options.first + options.streams;
     let on_timeout = |reply: &mut Reply| reply.null_array();
-    ctx.block(Wait { keys, kind: wait_for, deadline_ms, on_timeout, args });
+    let again_ms = options.again_ms;
+    ctx.block(Wait { keys, kind: wait_for, deadline_ms, again_ms, on_timeout, args });
 }
 
 fn xread(ctx: &mut Context<'_>) -> CommandResult {
@@ -357,7 +387,8 @@ fn greet(ctx: &mut Context<'_>, key: &Key<'_>, (group, consumer): (&[u8], &[u8])
     Ok(())
 }
 
-/// Entries that the group has not read; `None` if there are none.
+/// Entries that the group has not read, behind those that have been pending for too long, if they
+/// are asked for; `None` if there are none.
 fn read_new(
     ctx: &mut Context<'_>,
     key: &Key<'_>,
@@ -368,31 +399,54 @@ fn read_new(
     let (now_ms, protocol) = (ctx.now_ms, ctx.reply.protocol());
     let (Some(mut opened), _) = ctx.edit_stream(key)? else { return Ok(None) };
     let stream: &mut Stream = &mut opened;
-    let last_id = stream.groups.get(names.0).map_or(StreamId::MAX, |group| group.last_id);
-    let Some(start) = last_id.next().filter(|_| stream.has_after(last_id)) else {
-        return Ok(None);
-    };
-    let entries = walk(stream, start, options.count, &mut options.budget);
-    if entries.is_empty() {
-        return Ok(None);
-    }
-    let mut reply = Reply::default();
-    reply.set_protocol(protocol);
-    id::reply_entries(&mut reply, &entries);
-    let ids: Vec<StreamId> = entries.iter().map(|entry| entry.id).collect();
-    let encoded = reply.parts().0.to_vec();
-    // The group is taken out while the stream is asked about gaps.
+    // The group is taken out while it and the entries are looked at together.
     let Some((name, mut group)) = stream.groups.remove_entry(names.0) else { return Ok(None) };
-    for &id in &ids {
-        advance(stream, &mut group, id);
+    let overdue = match options.claim_ms {
+        Some(ms) => overdue::find(stream, &mut group, now_ms.saturating_sub(ms), options),
+        None => Overdue::default(),
+    };
+    let entries = unread(stream, &group, options.count - overdue.len(), &mut options.budget);
+    let encoded = (overdue.len() + entries.len() > 0).then(|| {
+        let mut reply = Reply::default();
+        reply.set_protocol(protocol);
+        match options.claim_ms {
+            Some(_) => overdue.reply(&mut reply, &entries, now_ms),
+            None => id::reply_entries(&mut reply, &entries),
+        }
+        reply.parts().0.to_vec()
+    });
+    let dropped = overdue.give(&mut group, names.1, now_ms);
+    for entry in &entries {
+        advance(stream, &mut group, entry.id);
+        if !options.no_ack {
+            group.assign(entry.id, names.1, now_ms, 1);
+        }
     }
-    if !options.no_ack {
-        ids.iter().for_each(|&id| group.assign(id, names.1, now_ms, 1));
+    if encoded.is_some() {
+        group.consumer(names.1, now_ms).0.active_ms = now_ms;
+    } else if let Some(ms) = options.claim_ms {
+        let next_ms = group.oldest_ms().map(|oldest_ms| oldest_ms.saturating_add(ms));
+        options.again_ms = options.again_ms.into_iter().chain(next_ms).min();
     }
-    group.consumer(names.1, now_ms).0.active_ms = now_ms;
     stream.groups.insert(name, group);
     drop(opened);
-    Ok(Some(encoded))
+    ctx.journal.dirty += dropped;
+    Ok(encoded)
+}
+
+/// Entries that a group has not read, as many as are wanted and fit.
+fn unread<'s>(
+    stream: &'s Stream,
+    group: &ConsumerGroup,
+    count: usize,
+    budget: &mut Budget,
+) -> Vec<StreamEntry<'s>> {
+    match group.last_id.next() {
+        Some(start) if count > 0 && stream.has_after(group.last_id) => {
+            walk(stream, start, count, budget)
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Notes that the group has read an entry.

@@ -8,7 +8,7 @@ use ebb_collections::{Arenas, Collection};
 use super::items::Items;
 use super::listpack::Listpack;
 use super::reader::Reader;
-use super::save_stream::{DELETED, SAME_FIELDS, UNKNOWN};
+use super::save_stream::{DELETED, NOBODY, SAME_FIELDS, UNKNOWN};
 use super::text::Text;
 use super::{LoadError, Loaded, ensure};
 
@@ -162,7 +162,7 @@ fn load_group(stream: &mut Stream, reader: &mut Reader<'_>, version: Version) ->
     for _ in 0..reader.count()? {
         load_consumer(&mut group, reader, version, &deliveries)?;
     }
-    // Nothing is pending for nobody.
+    // What is nobody's is with the consumer whose name is empty.
     ensure(group.pending().len() == deliveries.len())?;
     ensure(stream.groups.insert(name, group).is_none())
 }
@@ -190,14 +190,22 @@ fn load_consumer(
     let name = reader.string()?;
     let seen_ms = reader.time()?.max(0);
     let active_ms = if version == Version::Three { reader.time()?.max(-1) } else { seen_ms };
-    let (consumer, is_new) = group.consumer(&name, seen_ms);
-    ensure(is_new)?;
-    consumer.active_ms = active_ms;
+    // One that was never seen stands for nobody.
+    if *name != *NOBODY || seen_ms > 0 {
+        let (consumer, is_new) = group.consumer(&name, seen_ms);
+        ensure(is_new)?;
+        consumer.active_ms = active_ms;
+    }
     for _ in 0..reader.count()? {
         let id = load_raw_id(reader)?;
         let &(delivered_ms, count) = deliveries.get(&id).ok_or(LoadError::Corrupt)?;
         ensure(!group.pending().contains_key(&id))?;
-        group.assign(id, &name, delivered_ms, count);
+        if *name == *NOBODY && delivered_ms == 0 {
+            group.release(id, count);
+        } else {
+            ensure(group.consumers().contains_key(&*name))?;
+            group.assign(id, &name, delivered_ms, count);
+        }
     }
     Ok(())
 }

@@ -8,7 +8,7 @@
 //!         | flags | ms - master's | seq - master's | fields | name, value ... | elements before |
 //! ```
 
-use ebb_collections::stream::{Group, Stream, StreamEntry, StreamId};
+use ebb_collections::stream::{Group, Pending, Stream, StreamEntry, StreamId};
 
 use super::listpack::Builder;
 use super::writer::Writer;
@@ -19,6 +19,9 @@ pub(super) const SAME_FIELDS: i64 = 2;
 pub(super) const DELETED: i64 = 1;
 /// In the place of a number of entries that is not known.
 pub(super) const UNKNOWN: u64 = u64::MAX;
+
+/// The name of the consumer that stands for none.
+pub(super) const NOBODY: &[u8] = b"";
 
 /// As Redis fills a node by default.
 const NODE_BYTES_MAX: usize = 4096;
@@ -128,12 +131,40 @@ fn save_group(writer: &mut Writer, group: &Group) {
         writer.time(pending.delivered_ms);
         writer.number(pending.deliveries);
     }
-    writer.count(group.consumers().len());
-    for (name, consumer) in group.consumers() {
-        writer.string(name);
-        writer.time(consumer.seen_ms);
-        writer.time(consumer.active_ms);
-        writer.count(consumer.pending.len());
-        consumer.pending.iter().for_each(|&id| save_raw_id(writer, id));
+    save_consumers(writer, group);
+}
+
+/// Readers want an owner for all that is pending. What is nobody's is saved with the consumer whose
+/// name is empty: as the time of its last delivery is 0, any consumer may claim it there, too.
+fn save_consumers(writer: &mut Writer, group: &Group) {
+    let is_released = |pending: &Pending| pending.consumer.is_none();
+    let mut released = Vec::new();
+    if group.released() > 0 {
+        let all = group.pending().iter().filter(|(_, pending)| is_released(pending));
+        released.extend(all.map(|(&id, _)| id));
     }
+    let has_nameless = group.consumers().contains_key(NOBODY);
+    let invents = !released.is_empty() && !has_nameless;
+    writer.count(group.consumers().len() + usize::from(invents));
+    if invents {
+        save_consumer(writer, NOBODY, (0, -1), released.iter());
+    }
+    for (name, consumer) in group.consumers() {
+        let more = released.iter().filter(|_| name.is_empty());
+        let times = (consumer.seen_ms, consumer.active_ms);
+        save_consumer(writer, name, times, consumer.pending.iter().chain(more));
+    }
+}
+
+fn save_consumer<'a>(
+    writer: &mut Writer,
+    name: &[u8],
+    (seen_ms, active_ms): (i64, i64),
+    pending: impl Iterator<Item = &'a StreamId> + Clone,
+) {
+    writer.string(name);
+    writer.time(seen_ms);
+    writer.time(active_ms);
+    writer.count(pending.clone().count());
+    pending.for_each(|&id| save_raw_id(writer, id));
 }

@@ -179,7 +179,14 @@ fn answer(
     let survey = survey.filter(|survey| now_ms - survey.taken_ms < STALE_MS);
     if survey.is_none() && ctx.may_block() {
         let on_timeout = Reply::null;
-        ctx.block(Wait { keys: 0..0, kind: None, deadline_ms: None, on_timeout, args: None });
+        ctx.block(Wait {
+            keys: 0..0,
+            kind: None,
+            deadline_ms: None,
+            on_timeout,
+            args: None,
+            again_ms: None,
+        });
         if let Some(blocked) = ctx.session.blocked.clone() {
             let write = move |reply: &mut Reply, survey: &Survey| write(reply, Some(survey), false);
             surveys.wait(blocked, grouping, Box::new(write));
