@@ -8,7 +8,8 @@ use ebb_collections::{
     SortedSetMut, SortedSetRef,
 };
 use ebb_config::id;
-use ebb_keyspace::{Editor, EntryRef, Key, Type};
+use ebb_heap::OutOfMemory;
+use ebb_keyspace::{Editor, EntryRef, Found, Key, Type};
 
 use crate::context::{Access, Context};
 use crate::error::CommandError;
@@ -63,18 +64,6 @@ fn expect<'e, T>(
     }
 }
 
-/// Removes the fields that are due.
-#[inline]
-fn without_due_fields(
-    mut hash: HashMut<Editor<'_>>,
-    now_ms: i64,
-) -> Result<HashMut<Editor<'_>>, CommandError> {
-    if hash.as_ref().is_expiring() {
-        while hash.expire_one(now_ms)?.is_some() {}
-    }
-    Ok(hash)
-}
-
 /// A stream while it is changed.
 pub struct StreamMut<'a>(Editor<'a>);
 
@@ -125,6 +114,36 @@ impl<'a> Context<'a> {
     collection!("set", set, read_set, read_set_and_reply, SetRef);
     collection!("sorted set", sorted_set, read_sorted_set, read_sorted_set_and_reply, SortedSetRef);
 
+    /// Where a collection is that is about to change. Of a hash the fields that are due expire first.
+    #[inline(always)]
+    fn locate_to_change(
+        &mut self,
+        key: &Key<'_>,
+        kind: Type,
+    ) -> Result<Option<Found>, OutOfMemory> {
+        let number = self.session.db;
+        let Some(found) = self.locate(number, key, Access::Write) else { return Ok(None) };
+        if kind == Type::Hash {
+            let entry = self.locks.shard_of(key).db(number).at(found);
+            if entry.next_field_deadline().is_some_and(|at| at < self.now_ms) {
+                self.expire_fields(key, found)?;
+                return Ok(self.locate(number, key, Access::Write));
+            }
+        }
+        Ok(Some(found))
+    }
+
+    #[cold]
+    fn expire_fields(&mut self, key: &Key<'_>, found: Found) -> Result<(), OutOfMemory> {
+        let (number, now_ms) = (self.session.db, self.now_ms);
+        let emptied = self.locks.shard_of(key).db(number).expire_fields(key, found, now_ms)?;
+        self.changed(key, Event::hash("hexpired"));
+        if emptied {
+            self.changed(key, Event::generic("del"));
+        }
+        Ok(())
+    }
+
     /// Opens the collection of a key to change it, and the reply beside it. A key that is not
     /// there is made with `new`, if that says so: whoever opens it fills it.
     #[inline(always)]
@@ -135,7 +154,7 @@ impl<'a> Context<'a> {
         new: Option<Form>,
     ) -> Result<(Option<Editor<'_>>, &mut Reply), CommandError> {
         let number = self.session.db;
-        let found = self.locate(number, key, Access::Write);
+        let found = self.locate_to_change(key, kind)?;
         let db = self.locks.shard_of(key).db(number);
         let Some(found) = found else {
             let editor = new.map(|form| db.new_collection(key, form)).transpose()?;
@@ -152,18 +171,17 @@ impl<'a> Context<'a> {
         &mut self,
         key: &Key<'_>,
     ) -> Result<Option<HashMut<Editor<'_>>>, CommandError> {
-        let (limits, now_ms) = (hash_limits(self.server), self.now_ms);
+        let limits = hash_limits(self.server);
         let (editor, _) = self.edit_collection(key, Type::Hash, None)?;
-        editor.map(|editor| without_due_fields(HashMut::new(editor, limits), now_ms)).transpose()
+        Ok(editor.map(|editor| HashMut::new(editor, limits)))
     }
 
     /// The key's hash to change, made if it is not there.
     #[inline]
     pub fn open_hash(&mut self, key: &Key<'_>) -> Result<HashMut<Editor<'_>>, CommandError> {
-        let (limits, now_ms) = (hash_limits(self.server), self.now_ms);
+        let limits = hash_limits(self.server);
         let (editor, _) = self.edit_collection(key, Type::Hash, Some(Form::Hash))?;
-        let editor = editor.ok_or(CommandError::OutOfMemory)?;
-        without_due_fields(HashMut::new(editor, limits), now_ms)
+        editor.map(|editor| HashMut::new(editor, limits)).ok_or(CommandError::OutOfMemory)
     }
 
     /// The key's list to change, if it is there.

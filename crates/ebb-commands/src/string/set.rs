@@ -149,9 +149,6 @@ fn set(ctx: &mut Context<'_>) -> CommandResult {
         return Ok(());
     }
     store(ctx, &key, 2, options.deadline)?;
-    if matches!(options.deadline, Deadline::At(_)) {
-        ctx.notify(&key, Event::generic("expire"));
-    }
     if !options.get {
         ctx.reply.ok();
     }
@@ -174,6 +171,9 @@ fn store(ctx: &mut Context<'_>, key: &Key<'_>, value: usize, deadline: Deadline)
     let value = ctx.value(value);
     ctx.set_string(key, value, deadline)?;
     ctx.changed(key, Event::string("set"));
+    if matches!(deadline, Deadline::At(_)) {
+        ctx.notify(key, Event::generic("expire"));
+    }
     Ok(())
 }
 
@@ -242,7 +242,6 @@ fn set_timed(ctx: &mut Context<'_>, unit: Unit) -> CommandResult {
     let key = ctx.key(1);
     let at = deadline::positive(ctx, ctx.arg(2), unit)?;
     store(ctx, &key, 3, Deadline::At(at))?;
-    ctx.notify(&key, Event::generic("expire"));
     ctx.reply.ok();
     Ok(())
 }
@@ -327,6 +326,23 @@ mod tests {
         }
         client.say("SET k newer");
         assert!(client.say("INFO stats").contains("expired_keys:3\r\n"));
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_is_told_as_a_deletion() {
+        let mut client = Client::with_config(&[("notify-keyspace-events", "AKE")]);
+        let mut listener = client.another();
+        listener.say("PSUBSCRIBE __keyevent@0__:*");
+        client.say("SET k v");
+        listener.mail();
+        client.say("SET k v PXAT 1");
+        let mail = listener.mail();
+        assert!(mail.contains(":del\r\n") && !mail.contains(":expire\r\n"), "{mail}");
+        client.say("SET k v PXAT 1");
+        assert_eq!(listener.mail(), "");
+        client.say("SET k v PX 100000");
+        let mail = listener.mail();
+        assert!(mail.contains(":set\r\n") && mail.contains(":expire\r\n"), "{mail}");
     }
 
     #[test]

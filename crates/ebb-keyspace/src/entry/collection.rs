@@ -288,7 +288,7 @@ impl<'a> EntryRef<'a> {
 
     /// When the next field of a hash expires.
     #[inline]
-    pub(crate) fn next_field_deadline(&self) -> Option<i64> {
+    pub fn next_field_deadline(&self) -> Option<i64> {
         self.hash()?.next_deadline()
     }
 
