@@ -87,6 +87,8 @@ impl Machine {
             lua,
         };
         machine.watch()?;
+        // What only the making needed.
+        machine.lua.gc_collect()?;
         Ok(machine)
     }
 
@@ -140,7 +142,7 @@ impl Machine {
     /// After a run: shows what the interpreter holds. Garbage is collected by Lua when it is as much
     /// as all else, and sooner here, a bit at a time.
     pub(crate) fn rest(&self, ctx: &Context<'_>, kind: Kind) {
-        const STEP_KB: i32 = 64;
+        const STEP_KB: i32 = 24;
         let grown_at = |bytes: usize| bytes + STEP_KB as usize * 1024;
         let mut bytes = self.lua.used_memory();
         if bytes >= self.collect_at.get() {
