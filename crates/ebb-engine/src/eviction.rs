@@ -176,7 +176,9 @@ impl Server {
         let heap = Fragmentation::of(self.all_arenas());
         let lasting = heap.holes.min(heap.live * LASTING_HOLES_PERCENT / 100);
         let held = heap.live + heap.holes + others + free;
-        let is_over = held as u64 > self.config.get(id::MAXMEMORY);
+        let limit = self.config.get(id::MAXMEMORY);
+        // INFO measures without a limit, too.
+        let is_over = limit != 0 && held as u64 > limit;
         self.eviction.purge.store(is_over && free > FREE_MAX, Ordering::Relaxed);
         if is_over && heap.holes > lasting {
             self.defrag.wanted.store(true, Ordering::Relaxed);

@@ -143,6 +143,8 @@ fn resetstat(ctx: &mut Context<'_>) -> CommandResult {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use crate::testing::Client;
 
     #[test]
@@ -179,6 +181,17 @@ mod tests {
         let left: usize = client.say("DBSIZE")[1..].trim().parse().unwrap();
         assert!((900..990).contains(&left), "{left}");
         assert!(client.server.counted_memory() <= limit);
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_over_it() {
+        let mut client = Client::with_config(&[("maxmemory-basis", "resident")]);
+        (0..1000).for_each(|n| drop(client.run(&["SET", &format!("k:{n}"), "value"])));
+        (0..990).for_each(|n| drop(client.run(&["DEL", &format!("k:{n}")])));
+        client.say("INFO memory");
+        assert!(!client.server.defrag.wanted.load(Ordering::Relaxed));
+        client.say("CONFIG SET maxmemory 1");
+        assert!(client.server.defrag.wanted.load(Ordering::Relaxed));
     }
 
     #[test]
