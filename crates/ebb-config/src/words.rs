@@ -57,6 +57,10 @@ words! {
         User = "user", Local0 = "local0", Local1 = "local1", Local2 = "local2", Local3 = "local3",
         Local4 = "local4", Local5 = "local5", Local6 = "local6", Local7 = "local7",
     }
+    /// How a line of the log looks.
+    LogFormat { Legacy = "legacy", Logfmt = "logfmt", Json = "json", }
+    /// How the log writes times.
+    LogTimestampFormat { Legacy = "legacy", Iso8601 = "iso8601", Milliseconds = "milliseconds", }
     /// What is done when `maxmemory` is reached.
     MaxmemoryPolicy {
         VolatileLru = "volatile-lru", VolatileLfu = "volatile-lfu", VolatileRandom = "volatile-random",
@@ -80,6 +84,12 @@ words! {
     Guard { No = "no", Yes = "yes", Local = "local", }
     /// Whether clients must show a certificate.
     TlsAuthClients { No = "no", Yes = "yes", Optional = "optional", }
+    /// The part of a client's certificate that names its user.
+    TlsAuthClientsUser { Cn = "CN", Uri = "URI", Off = "off", }
+    /// Whether payloads of versions that are not known are tried.
+    RdbVersionCheck { Strict = "strict", Relaxed = "relaxed", }
+    /// When a cluster's state is written.
+    ClusterConfigSave { Sync = "sync", BestEffort = "best-effort", }
     /// The kind of endpoint that cluster replies name.
     EndpointType { Ip = "ip", Hostname = "hostname", UnknownEndpoint = "unknown-endpoint", }
     /// What a replica does when a replicated command fails.

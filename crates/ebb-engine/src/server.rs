@@ -65,6 +65,10 @@ pub struct Worker {
     pub connections: AtomicUsize,
     /// Bytes in its connections' buffers.
     pub buffer_bytes: AtomicUsize,
+    /// Microseconds that a processor worked for it outside the kernel.
+    pub cpu_user_us: AtomicU64,
+    /// Microseconds that it worked for it in the kernel.
+    pub cpu_system_us: AtomicU64,
 }
 
 impl Worker {
@@ -77,6 +81,8 @@ impl Worker {
             waker: Mutex::default(),
             connections: AtomicUsize::new(0),
             buffer_bytes: AtomicUsize::new(0),
+            cpu_user_us: AtomicU64::new(0),
+            cpu_system_us: AtomicU64::new(0),
         }
     }
 
@@ -281,6 +287,17 @@ pub struct Rates {
     pub net_in: AtomicU64,
     /// Bytes a second, written.
     pub net_out: AtomicU64,
+    /// Rounds of event loops a second.
+    pub rounds: AtomicU64,
+    /// Nanoseconds a second that they took.
+    pub round_nanos: AtomicU64,
+}
+
+impl Rates {
+    /// Nanoseconds that a round took of late.
+    pub fn nanos_a_round(&self) -> u64 {
+        self.round_nanos.load(Ordering::Relaxed) / self.rounds.load(Ordering::Relaxed).max(1)
+    }
 }
 
 /// Milliseconds since 1970.
@@ -440,6 +457,14 @@ impl Server {
             _ if now_ms >= self.pause_until_ms.load(Ordering::Relaxed) => PauseMode::Off,
             1 => PauseMode::Write,
             _ => PauseMode::All,
+        }
+    }
+
+    /// Milliseconds until a pause is over.
+    pub fn pause_left_ms(&self, now_ms: i64) -> i64 {
+        match self.paused(now_ms) {
+            PauseMode::Off => 0,
+            _ => self.pause_until_ms.load(Ordering::Relaxed) - now_ms,
         }
     }
 

@@ -183,6 +183,10 @@ counters! {
     reads: AtomicU64,
     /// Write events handled.
     writes: AtomicU64,
+    /// Rounds of all workers' event loops.
+    rounds: AtomicU64,
+    /// Nanoseconds that these rounds took, waiting for events not counted.
+    round_nanos: AtomicU64,
     /// Commands that read input beyond the query buffer limit.
     query_buffer_limit_disconnections: AtomicU64,
     /// Clients closed because their output grew too large.

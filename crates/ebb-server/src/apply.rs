@@ -29,6 +29,10 @@ pub(crate) fn apply(server: &Server, name: &str) -> Result<(), String> {
             logging::set_level(config.get(id::LOGLEVEL));
             Ok(())
         }
+        "log-format" | "log-timestamp-format" => {
+            logging::set_formats(config.get(id::LOG_FORMAT), config.get(id::LOG_TIMESTAMP_FORMAT));
+            Ok(())
+        }
         "oom-score-adj" | "oom-score-adj-values" => oom_score::apply(config),
         "dir" => process::enter_directory(config),
         "proc-title-template" => {

@@ -22,8 +22,6 @@ use parking_lot::MutexGuard;
 
 use crate::io;
 
-/// A shard's lock is held at most about this long.
-const SLICE: Duration = Duration::from_micros(250);
 /// Between two looks at the fragmentation while there is nothing to do.
 const LOOK: Duration = Duration::from_millis(100);
 /// Without an interruption a sleep is no longer than this.
@@ -223,7 +221,7 @@ impl Defragmentation {
         let mut more = true;
         while more {
             let start = Instant::now();
-            while more && start.elapsed() < SLICE {
+            while more && start.elapsed() < self.slice_time() {
                 more = pass.close_next();
             }
             if !self.rest(pace) {
@@ -260,7 +258,7 @@ impl Defragmentation {
         while more {
             let (start, mut moved) = (Instant::now(), Moved::default());
             let mut result = Ok(true);
-            while result == Ok(true) && start.elapsed() < SLICE {
+            while result == Ok(true) && start.elapsed() < self.slice_time() {
                 result = self.server.relocate_beside(&mut walk, &mut moved);
             }
             pass.add_moved(moved);
@@ -276,14 +274,21 @@ impl Defragmentation {
         None
     }
 
+    /// How long a shard's lock is held, about: half of `active-defrag-cycle-us`, since the last step
+    /// may take a while.
+    fn slice_time(&self) -> Duration {
+        Duration::from_micros(self.server.config.get(id::ACTIVE_DEFRAG_CYCLE_US).into()) / 2
+    }
+
     /// Steps in a shard for as long as its lock may be held.
     fn slice(&self, pass: &mut Pass, number: usize) -> Result<Step, OutOfMemory> {
         let before = pass.outcome().moved;
+        let slice_time = self.slice_time();
         let mut shard = self.server.keyspace.lock(number);
         let start = Instant::now();
         let result = loop {
             let result = pass.step(&mut shard);
-            if result != Ok(Step::More) || start.elapsed() >= SLICE {
+            if result != Ok(Step::More) || start.elapsed() >= slice_time {
                 break result;
             }
         };

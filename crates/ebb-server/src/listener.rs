@@ -29,7 +29,8 @@ pub(crate) fn bind(config: &Config) -> Result<Vec<Listener>, String> {
     let mut listeners = bind_tcp(config, config.get(id::PORT))?;
     let path = config.get(id::UNIXSOCKET);
     if !path.is_empty() {
-        let listener = bind_unix(Path::new(&*path), config.get(id::UNIXSOCKETPERM));
+        let group = config.get(id::UNIXSOCKETGROUP);
+        let listener = bind_unix(Path::new(&*path), config.get(id::UNIXSOCKETPERM), &group);
         listeners.push(
             listener
                 .map_err(|error| format!("Failed opening Unix socket: bind: {path}: {error}"))?,
@@ -88,7 +89,7 @@ fn listen(address: &str, port: u16, backlog: i32) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
-fn bind_unix(path: &Path, permissions: u32) -> io::Result<Listener> {
+fn bind_unix(path: &Path, permissions: u32, group: &str) -> io::Result<Listener> {
     // A socket that a process left behind when it died.
     let _ = std::fs::remove_file(path);
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -98,6 +99,11 @@ fn bind_unix(path: &Path, permissions: u32) -> io::Result<Listener> {
     if permissions != 0 {
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(permissions))?;
+    }
+    if !group.is_empty() {
+        let unknown = || io::Error::other(format!("there is no group '{group}'"));
+        let group = crate::io::group_id(group).ok_or_else(unknown)?;
+        std::os::unix::fs::chown(path, None, Some(group))?;
     }
     Ok(Listener::Unix(UnixListener::from_std(socket.into()), path.to_owned()))
 }

@@ -1,4 +1,4 @@
-//! The log, in the line format of Redis: `pid:role time level message`.
+//! The log, in the line format of Redis, `pid:role time level message`, or in one of Valkey's.
 
 use std::fmt::{self, Write as _};
 use std::fs::OpenOptions;
@@ -6,16 +6,22 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ebb_config::LogLevel;
+use ebb_config::{LogFormat, LogLevel, LogTimestampFormat};
 use parking_lot::RwLock;
 use tracing::field::{Field, Visit};
 use tracing::span;
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use crate::io::clock::{LocalTime, local_time};
+
 /// The threshold: 0 logs everything, 4 nothing.
 static THRESHOLD: AtomicU8 = AtomicU8::new(2);
 /// The file, or empty for standard output.
 static PATH: RwLock<String> = RwLock::new(String::new());
+
+/// How lines look, and the times in them.
+static FORMATS: RwLock<(LogFormat, LogTimestampFormat)> =
+    RwLock::new((LogFormat::Legacy, LogTimestampFormat::Legacy));
 
 struct Lines;
 
@@ -42,32 +48,62 @@ impl Visit for Message {
     }
 }
 
-/// `21 Nov 2026 10:00:00.123`, in UTC.
-fn timestamp(time: SystemTime) -> String {
+/// A time as the log writes it: `21 Nov 2026 10:00:00.123`, `2026-11-21T10:00:00.123+01:00`, both
+/// on the local calendar, or milliseconds since 1970.
+fn timestamp(ms: u64, format: LogTimestampFormat, local: impl FnOnce(i64) -> LocalTime) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = since.as_secs();
-    let (year, month, day) = civil(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let month = MONTHS[month - 1];
-    let ms = since.subsec_millis();
-    format!("{day:02} {month} {year} {hour:02}:{minute:02}:{second:02}.{ms:03}")
+    if format == LogTimestampFormat::Milliseconds {
+        return ms.to_string();
+    }
+    let LocalTime { year, month, day, hour, minute, second, offset_s } = local((ms / 1000) as i64);
+    let clock = format!("{hour:02}:{minute:02}:{second:02}.{:03}", ms % 1000);
+    if format == LogTimestampFormat::Legacy {
+        return format!("{day:02} {} {year} {clock}", MONTHS[month]);
+    }
+    let sign = if offset_s < 0 { '-' } else { '+' };
+    let offset = offset_s.unsigned_abs() / 60;
+    let (hours, minutes) = (offset / 60, offset % 60);
+    format!("{year}-{:02}-{day:02}T{clock}{sign}{hours:02}:{minutes:02}", month + 1)
 }
 
-/// Year, month and day of a number of days since 1970 (after Hinnant, "chrono-compatible
-/// low-level date algorithms").
-fn civil(days: u64) -> (u64, usize, u64) {
-    let z = days + 719_468;
-    let era = z / 146_097;
-    let day_of_era = z % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month as usize, day)
+/// One line, in a format of Valkey's (`log-format`).
+fn line(format: LogFormat, time: &str, (level, mark): (u8, char), message: &str) -> String {
+    let pid = std::process::id();
+    let level = ["debug", "verbose", "notice", "warning"][usize::from(level)];
+    match format {
+        LogFormat::Legacy => format!("{pid}:M {time} {mark} {message}\n"),
+        LogFormat::Logfmt => {
+            let message = message.replace('"', "'").replace(['\r', '\n'], " ");
+            format!(
+                "pid={pid} role=primary timestamp=\"{time}\" level={level} message=\"{message}\"\n"
+            )
+        }
+        LogFormat::Json => {
+            let message = json_string(message);
+            format!(
+                "{{\"pid\":{pid},\"role\":\"primary\",\"timestamp\":\"{time}\",\"level\":\"{level}\",\
+                 \"message\":{message}}}\n"
+            )
+        }
+    }
+}
+
+fn json_string(text: &str) -> String {
+    let mut json = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => json.extend(['\\', c]),
+            '\n' => json.push_str("\\n"),
+            '\r' => json.push_str("\\r"),
+            '\t' => json.push_str("\\t"),
+            // Writing to a string cannot fail.
+            c if c < ' ' => drop(write!(json, "\\u{:04x}", u32::from(c))),
+            c => json.push(c),
+        }
+    }
+    json.push('"');
+    json
 }
 
 impl Subscriber for Lines {
@@ -88,9 +124,11 @@ impl Subscriber for Lines {
     fn event(&self, event: &Event<'_>) {
         let mut message = Message(String::new());
         event.record(&mut message);
-        let mark = level_of(event.metadata().level()).1;
-        let time = timestamp(SystemTime::now());
-        write_line(&format!("{}:M {time} {mark} {}\n", std::process::id(), message.0));
+        let level = level_of(event.metadata().level());
+        let (format, times) = *FORMATS.read();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let time = timestamp(since.as_millis() as u64, times, local_time);
+        write_line(&line(format, &time, level, &message.0));
     }
 
     fn enter(&self, _: &span::Id) {}
@@ -135,18 +173,63 @@ pub fn set_level(level: LogLevel) {
     tracing::callsite::rebuild_interest_cache();
 }
 
+/// Changes how lines look, and the times in them.
+pub(crate) fn set_formats(lines: LogFormat, times: LogTimestampFormat) {
+    *FORMATS.write() = (lines, times);
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
+    /// 22 November 2026, 19:28:56 in a zone 5.5 hours ahead, or 9.5 behind.
+    fn place(offset_s: i64) -> impl Fn(i64) -> LocalTime {
+        move |seconds| {
+            assert_eq!(seconds, 1_795_355_936);
+            let (hour, minute, second) = (19, 28, 56);
+            LocalTime { year: 2026, month: 10, day: 22, hour, minute, second, offset_s }
+        }
+    }
+
     #[test]
-    fn times_are_those_of_the_calendar() {
-        let at = |seconds: u64| timestamp(UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 7));
-        assert_eq!(at(0), "01 Jan 1970 00:00:00.007");
-        assert_eq!(at(951_782_399), "28 Feb 2000 23:59:59.007");
-        assert_eq!(at(951_782_400), "29 Feb 2000 00:00:00.007");
-        assert_eq!(at(1_795_312_736), "22 Nov 2026 01:58:56.007");
+    fn times_are_written_as_set() {
+        let at = |format, offset_s| timestamp(1_795_355_936_007, format, place(offset_s));
+        assert_eq!(at(LogTimestampFormat::Legacy, 19_800), "22 Nov 2026 19:28:56.007");
+        assert_eq!(at(LogTimestampFormat::Iso8601, 19_800), "2026-11-22T19:28:56.007+05:30");
+        assert_eq!(at(LogTimestampFormat::Iso8601, -34_200), "2026-11-22T19:28:56.007-09:30");
+        assert_eq!(at(LogTimestampFormat::Milliseconds, 0), "1795355936007");
+    }
+
+    #[test]
+    fn the_calendar_is_that_of_the_place() {
+        let now = local_time(951_782_400);
+        let minutes = i64::from(now.hour * 60 + now.minute);
+        let days = match (now.month, now.day) {
+            (1, 28) => -1,
+            (1, 29) => 0,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((days * 24 * 60 + minutes) * 60, now.offset_s, "midnight in UTC, leap day");
+        assert_eq!((now.year, now.second), (2000, 0));
+    }
+
+    #[test]
+    fn lines_are_read_by_machines() {
+        let line = |format| line(format, "7", (3, '#'), "a \"b\"\nc\\\u{1}");
+        let pid = std::process::id();
+        assert_eq!(line(LogFormat::Legacy), format!("{pid}:M 7 # a \"b\"\nc\\\u{1}\n"));
+        assert_eq!(
+            line(LogFormat::Logfmt),
+            format!(
+                "pid={pid} role=primary timestamp=\"7\" level=warning message=\"a 'b' c\\\u{1}\"\n"
+            )
+        );
+        assert_eq!(
+            line(LogFormat::Json),
+            format!(
+                "{{\"pid\":{pid},\"role\":\"primary\",\"timestamp\":\"7\",\"level\":\"warning\","
+            ) + r#""message":"a \"b\"\nc\\\u0001"}"#
+                + "\n"
+        );
     }
 }

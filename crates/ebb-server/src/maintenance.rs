@@ -39,7 +39,7 @@ fn release_segments() -> bool {
 pub(crate) struct Maintenance {
     server: &'static Server,
     last_measure: Instant,
-    last_totals: [u64; 3],
+    last_totals: [u64; 5],
     /// The share of keys with a deadline that are due.
     stale: f64,
     /// What expiry tells of.
@@ -51,7 +51,7 @@ impl Maintenance {
         Maintenance {
             server,
             last_measure: Instant::now(),
-            last_totals: [0; 3],
+            last_totals: [0; 5],
             stale: 0.0,
             effects: Effects::default(),
         }
@@ -219,9 +219,17 @@ impl Maintenance {
         server.evict_clients();
         upkeep::tick(server);
         let counters = &server.counters;
-        let totals = [&counters.commands, &counters.net_in, &counters.net_out]
-            .map(|counter| counter.load(Ordering::Relaxed));
-        let rates = [&server.rates.commands, &server.rates.net_in, &server.rates.net_out];
+        let totals = [
+            &counters.commands,
+            &counters.net_in,
+            &counters.net_out,
+            &counters.rounds,
+            &counters.round_nanos,
+        ];
+        let totals = totals.map(|counter| counter.load(Ordering::Relaxed));
+        let rates = &server.rates;
+        let rates =
+            [&rates.commands, &rates.net_in, &rates.net_out, &rates.rounds, &rates.round_nanos];
         for ((rate, total), last) in rates.iter().zip(totals).zip(self.last_totals) {
             let now = (total.saturating_sub(last) as f64 / elapsed.as_secs_f64()) as u64;
             let before = rate.load(Ordering::Relaxed);

@@ -113,6 +113,7 @@ fn prepare(config: Config) -> Result<Config, String> {
     }
     process::enter_directory(&config)?;
     let log = config.get(id::LOGFILE);
+    logging::set_formats(config.get(id::LOG_FORMAT), config.get(id::LOG_TIMESTAMP_FORMAT));
     logging::start(&log, config.get(id::LOGLEVEL))
         .map_err(|error| format!("Can't open the log file: {log}: {error}"))?;
     title::start(&config);
@@ -199,7 +200,7 @@ fn serve(server: &'static Server, listeners: Vec<listener::Listener>) -> Result<
 }
 
 fn cpu_times_us() -> CpuTimes {
-    let (own, children) = (io::usage(false), io::usage(true));
+    let (own, children) = (io::usage(io::Who::Process), io::usage(io::Who::Children));
     CpuTimes {
         system: own.system_us,
         user: own.user_us,

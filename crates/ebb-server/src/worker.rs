@@ -21,6 +21,7 @@ use socket2::{SockRef, TcpKeepalive};
 
 use crate::connection::{Connection, Fate, Mail, READ_BYTES, Socket, Tools};
 use crate::group::Group;
+use crate::io as system;
 use crate::listener::Listener;
 
 mod attending;
@@ -38,8 +39,6 @@ const LISTENERS: usize = usize::MAX / 2;
 const TICK: Duration = Duration::from_millis(250);
 /// How long the others wait at the end until the first worker has closed the listening sockets.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Connections accepted before others get their turn.
-const ACCEPTS_MAX: usize = 1000;
 
 /// A connection on its way to its worker.
 pub(crate) struct Arrival {
@@ -102,6 +101,10 @@ pub(crate) struct Worker {
     /// Clients that need attention while their connections are lent.
     unheeded: Vec<u64>,
     listeners: Vec<Listener>,
+    /// Those at which there may be connections to accept: no other event tells of what has come.
+    knocking: BTreeSet<usize>,
+    /// Those at which accepting failed: the next tick tries again.
+    turned_away: BTreeSet<usize>,
     coalescing: Coalescing,
     /// Room for messages on their way from a mailbox, empty in between.
     mail: Mail,
@@ -143,6 +146,8 @@ impl Worker {
             aside: VecDeque::new(),
             unheeded: Vec::new(),
             listeners: Vec::new(),
+            knocking: BTreeSet::new(),
+            turned_away: BTreeSet::new(),
             coalescing: Coalescing::new(),
             mail: Mail::default(),
             pauses: 0,
@@ -168,11 +173,13 @@ impl Worker {
 
     /// Runs until the server stops.
     pub(crate) fn run(mut self) {
-        crate::io::sleep_precisely();
+        system::sleep_precisely();
         let mut events = Events::with_capacity(1024);
         let mut last_tick = Instant::now();
         while !self.server.is_stopping() {
-            let is_busy = !self.again.is_empty() || self.server.workers[self.number].is_told();
+            let is_busy = !self.again.is_empty()
+                || !self.knocking.is_empty()
+                || self.server.workers[self.number].is_told();
             let timeout = if is_busy { Duration::ZERO } else { self.sleep() };
             if let Some(sleep) = self.coalesce()
                 && !is_busy
@@ -188,10 +195,12 @@ impl Worker {
                     return;
                 }
             }
+            let round = Instant::now();
             self.claim_if_asked();
             self.turns.extend(self.again.drain(..));
             self.handle(&events);
             self.run_rest();
+            self.accept();
             if self.server.workers[self.number].is_told() {
                 // Commands that ran here left messages for clients of this worker.
                 self.heed();
@@ -199,12 +208,19 @@ impl Worker {
             if !self.deadlines.is_empty() {
                 self.time_out();
             }
-            if last_tick.elapsed() >= TICK {
-                last_tick = Instant::now();
+            if round - last_tick >= TICK {
+                last_tick = round;
                 self.tick();
             }
+            self.count_round(round.elapsed());
         }
         self.finish();
+    }
+
+    fn count_round(&self, took: Duration) {
+        let counters = &self.server.counters;
+        counters.rounds.fetch_add(1, Ordering::Relaxed);
+        counters.round_nanos.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
     }
 
     /// Ends a round: how long to let events gather before the next.
@@ -223,7 +239,7 @@ impl Worker {
                     self.heed();
                     self.end_pauses();
                 }
-                Token(at) if at >= LISTENERS => self.accept(at - LISTENERS),
+                Token(at) if at >= LISTENERS => drop(self.knocking.insert(at - LISTENERS)),
                 Token(at) => self.serve(at, event),
             }
         }
@@ -360,9 +376,16 @@ impl Worker {
         self.server.workers[self.number].connections.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn accept(&mut self, listener: usize) {
-        for _ in 0..ACCEPTS_MAX {
-            let Some(listener) = self.listeners.get(listener) else { return };
+    /// Accepts connections, of each listener as many as may come in one round.
+    fn accept(&mut self) {
+        for listener in std::mem::take(&mut self.knocking) {
+            self.accept_from(listener);
+        }
+    }
+
+    fn accept_from(&mut self, number: usize) {
+        for _ in 0..self.server.config.get(id::MAX_NEW_CONNECTIONS_PER_CYCLE) {
+            let Some(listener) = self.listeners.get(number) else { return };
             let accepted = match listener {
                 Listener::Tcp(listener) => listener.accept().map(|(socket, peer)| {
                     let local =
@@ -380,10 +403,13 @@ impl Worker {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     tracing::warn!("Accepting client connection: {error}");
+                    // What failed (no descriptors are left, say) may be over by then.
+                    self.turned_away.insert(number);
                     return;
                 }
             }
         }
+        self.knocking.insert(number);
     }
 
     /// Takes a connection in, or turns it away, and hands it to a worker.
@@ -507,6 +533,7 @@ impl Worker {
 
     /// Looks after idle connections.
     fn tick(&mut self) {
+        self.knocking.append(&mut self.turned_away);
         let now_ms = unix_ms();
         let timeout_ms = i64::from(self.server.config.get(id::TIMEOUT)) * 1000;
         let mut buffer_bytes = 0;
@@ -534,6 +561,9 @@ impl Worker {
         }
         let worker = &self.server.workers[self.number];
         worker.buffer_bytes.store(buffer_bytes, Ordering::Relaxed);
+        let usage = system::usage(system::Who::ThisThread);
+        worker.cpu_user_us.store(usage.user_us, Ordering::Relaxed);
+        worker.cpu_system_us.store(usage.system_us, Ordering::Relaxed);
     }
 }
 

@@ -37,4 +37,23 @@ group! { after replication::END;
         sized("cluster-link-sendbuf-limit", "0", Memory, 0, ULONG_MAX).tunes("cluster mode");
     CLUSTER_PREFERRED_ENDPOINT_TYPE: EndpointType =
         word::<EndpointType>("cluster-preferred-endpoint-type", "ip").tunes("cluster mode");
+    CLUSTER_ANNOUNCE_CLIENT_IPV4: Arc<str> = text("cluster-announce-client-ipv4", "").tunes("cluster mode");
+    CLUSTER_ANNOUNCE_CLIENT_IPV6: Arc<str> = text("cluster-announce-client-ipv6", "").tunes("cluster mode");
+    CLUSTER_ANNOUNCE_CLIENT_PORT: u16 =
+        number("cluster-announce-client-port", "0", 0, 65535).tunes("cluster mode");
+    CLUSTER_ANNOUNCE_CLIENT_TLS_PORT: u16 =
+        number("cluster-announce-client-tls-port", "0", 0, 65535).tunes("cluster mode");
+    CLUSTER_BLACKLIST_TTL: u64 = number("cluster-blacklist-ttl", "60", 0, ULONG_MAX).tunes("cluster mode");
+    CLUSTER_COMPATIBILITY_SAMPLE_RATIO: u32 =
+        number("cluster-compatibility-sample-ratio", "0", 0, 100).tunes("cluster mode");
+    CLUSTER_CONFIG_SAVE_BEHAVIOR: ClusterConfigSave =
+        word::<ClusterConfigSave>("cluster-config-save-behavior", "sync").tunes("cluster mode");
+    CLUSTER_DATABASES: u32 = number("cluster-databases", "1", 1, INT_MAX).immutable().tunes("cluster mode");
+    CLUSTER_MANUAL_FAILOVER_TIMEOUT: u32 =
+        number("cluster-manual-failover-timeout", "5000", 1, INT_MAX).tunes("cluster mode");
+    CLUSTER_SLOT_MIGRATION_LOG_MAX_LEN: u64 =
+        number("cluster-slot-migration-log-max-len", "1000", 0, LONG_MAX).tunes("cluster mode");
+    CLUSTER_SLOT_STATS_ENABLED: bool = yes_no("cluster-slot-stats-enabled", "no").tunes("cluster mode");
+    SLOT_MIGRATION_MAX_FAILOVER_REPL_BYTES: u64 =
+        sized("slot-migration-max-failover-repl-bytes", "0", Memory, 0, LONG_MAX).tunes("cluster mode");
 }

@@ -36,4 +36,5 @@ group! { after memory::END;
         .alias(&["lua-time-limit"]);
     TRACKING_TABLE_MAX_KEYS: u64 =
         number("tracking-table-max-keys", "1000000", 0, LONG_MAX);
+    HASH_SEED: Arc<str> = text("hash-seed", "").immutable().off("", "no fixed seed of its tables");
 }

@@ -48,4 +48,13 @@ group! { after network::END;
         text("aof-rewrite-cpulist", "").alias(&["aof_rewrite_cpulist"]).immutable().off("", "no CPU pinning");
     BGSAVE_CPULIST: Arc<str> =
         text("bgsave-cpulist", "").alias(&["bgsave_cpulist"]).immutable().off("", "no CPU pinning");
+    LOG_FORMAT: LogFormat = word::<LogFormat>("log-format", "legacy");
+    LOG_TIMESTAMP_FORMAT: LogTimestampFormat =
+        word::<LogTimestampFormat>("log-timestamp-format", "legacy");
+    // Nothing that clients send is logged.
+    HIDE_USER_DATA_FROM_LOG: bool = yes_no("hide-user-data-from-log", "yes").tunes("crash reports");
+    AVAILABILITY_ZONE: Arc<str> = text("availability-zone", "");
+    // Ebb always names itself as Valkey does with "yes".
+    EXTENDED_REDIS_COMPATIBILITY: bool =
+        yes_no("extended-redis-compatibility", "no").tunes("names of another server");
 }

@@ -41,4 +41,6 @@ group! { after security::END;
         sized("active-defrag-ignore-bytes", "8mb", Memory, 1, LONG_MAX);
     ACTIVEREHASHING: bool = yes_no("activerehashing", "yes").tunes("rehashing");
     JEMALLOC_BG_THREAD: bool = yes_no("jemalloc-bg-thread", "yes").tunes("the allocator's own thread");
+    // Valkey 9: the longest that moving keeps others waiting.
+    ACTIVE_DEFRAG_CYCLE_US: u32 = number("active-defrag-cycle-us", "500", 0, 100_000);
 }

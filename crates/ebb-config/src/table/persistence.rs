@@ -41,4 +41,6 @@ group! { after diagnostics::END;
     AOF_REWRITE_INCREMENTAL_FSYNC: bool =
         yes_no("aof-rewrite-incremental-fsync", "yes").tunes("append-only file");
     AOF_DISABLE_AUTO_GC: bool = yes_no("aof-disable-auto-gc", "no").tunes("append-only file");
+    // How RESTORE takes payloads of versions that are not known.
+    RDB_VERSION_CHECK: RdbVersionCheck = word::<RdbVersionCheck>("rdb-version-check", "strict");
 }

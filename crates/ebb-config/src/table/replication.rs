@@ -49,4 +49,10 @@ group! { after persistence::END;
         number("min-replicas-max-lag", "10", 0, INT_MAX).alias(&["min-slaves-max-lag"]).tunes("replication");
     PROPAGATION_ERROR_BEHAVIOR: PropagationError =
         word::<PropagationError>("propagation-error-behavior", "ignore").tunes("replication");
+    DUAL_CHANNEL_REPLICATION_ENABLED: bool =
+        yes_no("dual-channel-replication-enabled", "no").tunes("replication");
+    REPLICA_FULL_SYNC_BUFFER_LIMIT: u64 =
+        sized("replica-full-sync-buffer-limit", "0", Memory, 0, LONG_MAX).tunes("replication");
+    REPL_MPTCP: bool = yes_no("repl-mptcp", "no").immutable().tunes("replication");
+    IMPORT_MODE: bool = yes_no("import-mode", "no").off("no", "no import mode");
 }

@@ -27,4 +27,9 @@ group! { after cluster::END;
     TLS_SESSION_CACHING: bool = yes_no("tls-session-caching", "yes").tunes("TLS");
     TLS_SESSION_CACHE_SIZE: u32 = number("tls-session-cache-size", "20480", 0, INT_MAX).tunes("TLS");
     TLS_SESSION_CACHE_TIMEOUT: u32 = number("tls-session-cache-timeout", "300", 0, INT_MAX).tunes("TLS");
+    TLS_AUTH_CLIENTS_USER: TlsAuthClientsUser =
+        word::<TlsAuthClientsUser>("tls-auth-clients-user", "off").tunes("TLS");
+    TLS_AUTO_RELOAD_INTERVAL: u32 = number("tls-auto-reload-interval", "0", 0, INT_MAX).tunes("TLS");
+    MAX_NEW_TLS_CONNECTIONS_PER_CYCLE: u32 =
+        number("max-new-tls-connections-per-cycle", "1", 1, 1000).tunes("TLS");
 }

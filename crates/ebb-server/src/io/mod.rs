@@ -1,23 +1,35 @@
 //! The seam to the operating system: calls that the standard library does not have. All
 //! `unsafe` of this crate is here.
 
+pub(crate) mod clock;
 pub(crate) mod title;
 
 use std::io;
 use std::time::Duration;
 
-/// What `getrusage` tells of a process, in microseconds.
+/// What `getrusage` tells, in microseconds.
 pub(crate) struct Usage {
     pub(crate) user_us: u64,
     pub(crate) system_us: u64,
 }
 
-/// CPU time of the process, or of its children.
-pub(crate) fn usage(children: bool) -> Usage {
+/// Whose CPU time is asked for.
+pub(crate) enum Who {
+    Process,
+    Children,
+    ThisThread,
+}
+
+/// CPU time used so far.
+pub(crate) fn usage(who: Who) -> Usage {
     // SAFETY: all zeros is a valid `rusage`, which `getrusage` then fills.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
-        let who = if children { libc::RUSAGE_CHILDREN } else { libc::RUSAGE_SELF };
+        let who = match who {
+            Who::Process => libc::RUSAGE_SELF,
+            Who::Children => libc::RUSAGE_CHILDREN,
+            Who::ThisThread => libc::RUSAGE_THREAD,
+        };
         libc::getrusage(who, &mut usage);
         usage
     };
@@ -92,6 +104,20 @@ pub(crate) fn daemonize() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The number of a group of users.
+pub(crate) fn group_id(name: &str) -> Option<u32> {
+    let name = std::ffi::CString::new(name).ok()?;
+    let mut room = [0; 4096];
+    // SAFETY: the name ends with a zero byte; the group's texts are written into `room`, which
+    // outlives their use, and `found` tells whether there is one.
+    unsafe {
+        let (mut group, mut found) = (std::mem::zeroed::<libc::group>(), std::ptr::null_mut());
+        let (buffer, len) = (room.as_mut_ptr(), room.len());
+        libc::getgrnam_r(name.as_ptr(), &mut group, buffer, len, &mut found);
+        (!found.is_null()).then_some(group.gr_gid)
+    }
 }
 
 /// Stops the process until its supervisor sends SIGCONT (upstart's way to learn that a

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use ebb_config::id;
 use ebb_engine::pubsub::Kind;
 use ebb_engine::stats::{CommandTotals, merged_totals};
-use ebb_engine::{Command, Context, Server, blocking};
+use ebb_engine::{Command, Context, PauseMode, Server, blocking, unix_ms};
 
 use super::Text;
 use crate::server::latency::percentiles;
@@ -32,6 +32,15 @@ pub(super) fn clients(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("total_watched_keys", watched);
     text.field("total_blocking_keys", ebb_keyspace::wait::keys());
     text.field("total_blocking_keys_on_nokey", 0);
+    let now_ms = unix_ms();
+    let (reason, actions) = match ctx.server.paused(now_ms) {
+        PauseMode::Off => ("none", "none"),
+        PauseMode::Write => ("client_pause", "write"),
+        PauseMode::All => ("client_pause", "all"),
+    };
+    text.field("paused_reason", reason);
+    text.field("paused_actions", actions);
+    text.field("paused_timeout_milliseconds", ctx.server.pause_left_ms(now_ms));
 }
 
 pub(super) fn stats(ctx: &mut Context<'_>, text: &mut Text) {
@@ -91,6 +100,16 @@ pub(super) fn stats(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("dump_payload_sanitizations", 0);
     text.field("total_reads_processed", read(&counters.reads));
     text.field("total_writes_processed", read(&counters.writes));
+    // Every worker reads and writes; with more than one they are what Redis calls I/O threads.
+    let threaded = |total: u64| if ctx.server.workers.len() > 1 { total } else { 0 };
+    text.field("io_threaded_reads_processed", threaded(read(&counters.reads)));
+    text.field("io_threaded_writes_processed", threaded(read(&counters.writes)));
+    text.field("eventloop_cycles", read(&counters.rounds));
+    text.field("eventloop_duration_sum", read(&counters.round_nanos) / 1000);
+    let in_commands: u64 = totals(ctx.server).map(|(_, totals)| totals.nanos).sum();
+    text.field("eventloop_duration_cmd_sum", in_commands / 1000);
+    text.field("instantaneous_eventloop_cycles_per_sec", read(&rates.rounds));
+    text.field("instantaneous_eventloop_duration_usec", rates.nanos_a_round() / 1000);
     text.field("acl_access_denied_auth", read(&counters.acl_access_denied_auth));
     text.field("acl_access_denied_cmd", read(&counters.acl_access_denied_cmd));
     text.field("acl_access_denied_key", read(&counters.acl_access_denied_key));

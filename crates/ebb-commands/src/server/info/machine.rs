@@ -1,6 +1,8 @@
 //! INFO server, replication, cpu and cluster: the process and its place.
 
-use ebb_config::id;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ebb_config::{Config, id};
 use ebb_engine::{Context, REDIS_VERSION, unix_us};
 
 use super::Text;
@@ -32,12 +34,33 @@ pub(super) fn server(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("uptime_in_days", uptime_s / 86400);
     text.field("hz", hz);
     text.field("configured_hz", hz);
-    text.field("lru_clock", server.lru_clock.load(std::sync::atomic::Ordering::Relaxed));
+    text.field("lru_clock", server.lru_clock.load(Ordering::Relaxed));
     text.field("executable", &server.host.system.executable);
     text.field("config_file", path);
     text.field("io_threads_active", u8::from(server.workers.len() > 1));
     text.field("worker_threads", server.workers.len());
     text.field("shards", server.keyspace.shards());
+    text.field("availability_zone", config.get(id::AVAILABILITY_ZONE));
+    listeners(config, text);
+}
+
+/// Where connections come from: as Redis has it, a line for each kind of socket.
+fn listeners(config: &Config, text: &mut Text) {
+    let port = config.get(id::PORT);
+    let path = config.get(id::UNIXSOCKET);
+    let mut kinds = Vec::new();
+    if port != 0 {
+        let addresses = config.get(id::BIND);
+        let addresses: String =
+            addresses.split_whitespace().map(|address| format!(",bind={address}")).collect();
+        kinds.push(format!("name=tcp{addresses},port={port}"));
+    }
+    if !path.is_empty() {
+        kinds.push(format!("name=unix,bind={path}"));
+    }
+    for (number, kind) in kinds.iter().enumerate() {
+        text.field(&format!("listener{number}"), kind);
+    }
 }
 
 pub(super) fn replication(ctx: &mut Context<'_>, text: &mut Text) {
@@ -62,6 +85,11 @@ pub(super) fn cpu(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("used_cpu_user", seconds(times.user));
     text.field("used_cpu_sys_children", seconds(times.system_children));
     text.field("used_cpu_user_children", seconds(times.user_children));
+    // No thread runs all commands. The first worker accepts connections, too.
+    let read = |time: &AtomicU64| seconds(time.load(Ordering::Relaxed));
+    let first = &ctx.server.workers[0];
+    text.field("used_cpu_sys_main_thread", read(&first.cpu_system_us));
+    text.field("used_cpu_user_main_thread", read(&first.cpu_user_us));
 }
 
 pub(super) fn cluster(_: &mut Context<'_>, text: &mut Text) {

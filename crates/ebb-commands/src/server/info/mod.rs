@@ -149,6 +149,28 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_and_the_places_to_connect_to_are_told() {
+        let mut client = Client::new();
+        let info = client.say("INFO everything");
+        for field in ["paused_reason:none\r\n", "paused_actions:none\r\n", "eventloop_cycles:0\r\n"]
+        {
+            assert!(info.contains(field), "{field} is missing in {info}");
+        }
+        assert!(info.contains("listener0:name=tcp,bind=*,bind=-::*,port=6379\r\n"), "{info}");
+        client.say("CLIENT PAUSE 100000 WRITE");
+        client.say("CONFIG SET availability-zone here port 0");
+        let info = client.say("INFO everything");
+        assert!(info.contains("paused_reason:client_pause\r\npaused_actions:write\r\n"), "{info}");
+        let left = info.split_once("paused_timeout_milliseconds:").expect("the field").1;
+        let left: i64 = left.lines().next().expect("a line").parse().expect("a number");
+        assert!((1..=100_000).contains(&left), "{left}");
+        assert!(
+            info.contains("availability_zone:here\r\n") && !info.contains("listener0"),
+            "{info}"
+        );
+    }
+
+    #[test]
     fn bytes_are_readable() {
         assert_eq!(super::human(0), "0B");
         assert_eq!(super::human(1536), "1.50K");
