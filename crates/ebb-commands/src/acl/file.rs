@@ -35,6 +35,7 @@ pub(super) const SAVE: CommandSpec = CommandSpec {
     complexity: "O(N). Where N is the number of configured users.",
     arity: 2,
     flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     run: save,
     ..CommandSpec::NEW
 };

@@ -13,6 +13,7 @@ pub(super) const SETUSER: CommandSpec = CommandSpec {
     flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
     arguments: &[Argument::string("username"), Argument::string("rule").optional().multiple()],
     secret: |_, at| at >= 2,
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     run: setuser,
     ..CommandSpec::NEW
 };
@@ -55,6 +56,7 @@ pub(super) const DELUSER: CommandSpec = CommandSpec {
     arity: -3,
     flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
     arguments: &[Argument::string("username").multiple()],
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     run: deluser,
     ..CommandSpec::NEW
 };

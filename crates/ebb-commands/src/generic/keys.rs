@@ -52,7 +52,7 @@ pub(super) static RANDOMKEY: CommandSpec = CommandSpec {
     complexity: "O(N) where N is the number of shards.",
     arity: 1,
     flags: Flags::READONLY,
-    tips: &["request_policy:all_shards", "nondeterministic_output"],
+    tips: &["request_policy:all_shards", "response_policy:special", "nondeterministic_output"],
     scope: Scope::Walk,
     run: randomkey,
     ..CommandSpec::NEW

@@ -23,7 +23,7 @@ pub(super) static SCAN: CommandSpec = CommandSpec {
         Argument::integer("count").after("COUNT").optional(),
         Argument::string("type").after("TYPE").optional().since("6.0.0"),
     ],
-    tips: &["nondeterministic_output", "request_policy:special"],
+    tips: &["nondeterministic_output", "request_policy:special", "response_policy:special"],
     scope: Scope::Walk,
     run: scan,
     ..CommandSpec::NEW

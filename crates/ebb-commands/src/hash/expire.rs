@@ -39,7 +39,7 @@ const SETTER: CommandSpec = CommandSpec {
     group: Group::Hash,
     complexity: "O(N) for N fields.",
     arity: -6,
-    flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST),
+    flags: Flags::WRITE.and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RW.and(KeyFlags::UPDATE))],
     ..CommandSpec::NEW
 };

@@ -1,9 +1,7 @@
 //! SCRIPT: the scripts that the server knows, and the one that runs.
 
 use ebb_engine::scripting::KillError;
-use ebb_engine::{
-    Argument, Categories, CommandError, CommandResult, CommandSpec, Context, Flags, Group,
-};
+use ebb_engine::{Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group};
 use ebb_script::{forget_scripts, load_script};
 
 use crate::help;
@@ -109,7 +107,6 @@ pub(super) const SHOW: CommandSpec = CommandSpec {
     group: Group::Scripting,
     arity: 3,
     flags: Flags::NOSCRIPT.and(Flags::STALE),
-    acl: Categories::KEYSPACE.and(Categories::READ),
     arguments: &[Argument::string("sha1")],
     run: show,
     ..CommandSpec::NEW

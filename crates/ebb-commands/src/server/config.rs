@@ -107,6 +107,7 @@ pub(super) const REWRITE: CommandSpec = CommandSpec {
     group: Group::Server,
     arity: 2,
     flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     run: rewrite,
     ..CommandSpec::NEW
 };
@@ -126,6 +127,7 @@ pub(super) const RESETSTAT: CommandSpec = CommandSpec {
     arity: 2,
     flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
     scope: Scope::Walk,
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     run: resetstat,
     ..CommandSpec::NEW
 };

@@ -92,7 +92,7 @@ pub(super) const RESET: CommandSpec = CommandSpec {
     arity: -2,
     flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
     arguments: &[Argument::string("event").optional().multiple()],
-    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+    tips: &["request_policy:all_nodes", "response_policy:agg_sum"],
     run: reset,
     ..CommandSpec::NEW
 };

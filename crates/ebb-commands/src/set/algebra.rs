@@ -33,7 +33,7 @@ pub(super) static SINTERSTORE: CommandSpec = CommandSpec {
     arity: -3,
     flags: Flags::WRITE.and(Flags::DENYOOM),
     keys: &[
-        KeySpec::one(1, KeyFlags::RW.and(KeyFlags::UPDATE)),
+        KeySpec::one(1, KeyFlags::OW.and(KeyFlags::UPDATE)),
         KeySpec::range(2, -1, 1, KeyFlags::RO.and(KeyFlags::ACCESS)),
     ],
     arguments: &[Argument::key("destination", 0), Argument::key("key", 1).multiple()],

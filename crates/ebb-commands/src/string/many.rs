@@ -99,7 +99,6 @@ pub(super) static MSETNX: CommandSpec = CommandSpec {
     flags: Flags::WRITE.and(Flags::DENYOOM),
     keys: &[KeySpec::range(1, -1, 2, KeyFlags::OW.and(KeyFlags::INSERT))],
     arguments: PAIRS,
-    tips: &["request_policy:multi_shard", "response_policy:agg_min"],
     run: msetnx,
     ..CommandSpec::NEW
 };
@@ -130,7 +129,7 @@ pub(super) static MSETEX: CommandSpec = CommandSpec {
     group: Group::String,
     complexity: "O(N) where N is the number of keys.",
     arity: -4,
-    flags: Flags::WRITE.and(Flags::DENYOOM),
+    flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::MOVABLEKEYS),
     keys: &[KeySpec::counted(1, 2, KeyFlags::OW.and(KeyFlags::UPDATE))],
     arguments: &[
         Argument::integer("numkeys"),
@@ -149,7 +148,7 @@ pub(super) static MSETEX: CommandSpec = CommandSpec {
         )
         .optional(),
     ],
-    tips: &["request_policy:multi_shard", "response_policy:agg_min"],
+    tips: &["request_policy:multi_shard", "response_policy:all_succeeded"],
     run: msetex,
     ..CommandSpec::NEW
 };

@@ -25,6 +25,7 @@ pub(super) const SETNAME: CommandSpec = CommandSpec {
     arity: 3,
     flags: Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE),
     arguments: &[Argument::string("connection-name")],
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     run: setname,
     ..CommandSpec::NEW
 };

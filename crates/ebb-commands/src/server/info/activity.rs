@@ -98,18 +98,7 @@ pub(super) fn stats(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("unexpected_error_replies", 0);
     text.field("total_error_replies", read(&counters.error_replies));
     text.field("dump_payload_sanitizations", 0);
-    text.field("total_reads_processed", read(&counters.reads));
-    text.field("total_writes_processed", read(&counters.writes));
-    // Every worker reads and writes; with more than one they are what Redis calls I/O threads.
-    let threaded = |total: u64| if ctx.server.workers.len() > 1 { total } else { 0 };
-    text.field("io_threaded_reads_processed", threaded(read(&counters.reads)));
-    text.field("io_threaded_writes_processed", threaded(read(&counters.writes)));
-    text.field("eventloop_cycles", read(&counters.rounds));
-    text.field("eventloop_duration_sum", read(&counters.round_nanos) / 1000);
-    let in_commands: u64 = totals(ctx.server).map(|(_, totals)| totals.nanos).sum();
-    text.field("eventloop_duration_cmd_sum", in_commands / 1000);
-    text.field("instantaneous_eventloop_cycles_per_sec", read(&rates.rounds));
-    text.field("instantaneous_eventloop_duration_usec", rates.nanos_a_round() / 1000);
+    rounds(ctx.server, text);
     text.field("acl_access_denied_auth", read(&counters.acl_access_denied_auth));
     text.field("acl_access_denied_cmd", read(&counters.acl_access_denied_cmd));
     text.field("acl_access_denied_key", read(&counters.acl_access_denied_key));
@@ -119,6 +108,24 @@ pub(super) fn stats(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("client_query_buffer_limit_disconnections", too_long);
     let too_much = read(&counters.output_buffer_limit_disconnections);
     text.field("client_output_buffer_limit_disconnections", too_much);
+}
+
+/// What the workers' event loops did.
+fn rounds(server: &Server, text: &mut Text) {
+    let (counters, rates) = (&server.counters, &server.rates);
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    text.field("total_reads_processed", read(&counters.reads));
+    text.field("total_writes_processed", read(&counters.writes));
+    // Every worker reads and writes; with more than one they are what Redis calls I/O threads.
+    let threaded = |total: u64| if server.workers.len() > 1 { total } else { 0 };
+    text.field("io_threaded_reads_processed", threaded(read(&counters.reads)));
+    text.field("io_threaded_writes_processed", threaded(read(&counters.writes)));
+    text.field("eventloop_cycles", read(&counters.rounds));
+    text.field("eventloop_duration_sum", read(&counters.round_nanos) / 1000);
+    let in_commands: u64 = totals(server).map(|(_, totals)| totals.nanos).sum();
+    text.field("eventloop_duration_cmd_sum", in_commands / 1000);
+    text.field("instantaneous_eventloop_cycles_per_sec", read(&rates.rounds));
+    text.field("instantaneous_eventloop_duration_usec", rates.nanos_a_round() / 1000);
 }
 
 /// Commands that were called or refused, with their totals.
