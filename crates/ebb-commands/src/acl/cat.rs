@@ -11,7 +11,7 @@ pub(super) const CAT: CommandSpec = CommandSpec {
     group: Group::Server,
     arity: -2,
     flags: Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE),
-    arguments: &[Argument::string("categoryname").optional()],
+    arguments: &[Argument::string("category").optional()],
     run: cat,
     ..CommandSpec::NEW
 };

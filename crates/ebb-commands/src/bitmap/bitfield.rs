@@ -90,7 +90,7 @@ pub(super) static BITFIELD_RO: CommandSpec = CommandSpec {
     arity: -2,
     flags: Flags::READONLY.and(Flags::FAST),
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
-    arguments: &[Argument::key("key", 0), GET.optional().multiple()],
+    arguments: &[Argument::key("key", 0), GET.optional().multiple().multiple_token()],
     run: |ctx| run(ctx, true),
     ..CommandSpec::NEW
 };

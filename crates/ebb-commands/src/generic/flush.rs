@@ -16,7 +16,7 @@ pub(super) static FLUSHALL: CommandSpec = CommandSpec {
     flags: Flags::WRITE,
     acl: Categories::KEYSPACE.and(Categories::DANGEROUS),
     arguments: &[Argument::one_of(
-        "async",
+        "flush-type",
         &[
             Argument::word("async", "ASYNC").since("4.0.0"),
             Argument::word("sync", "SYNC").since("6.2.0"),
@@ -51,7 +51,7 @@ pub(super) static FLUSHDB: CommandSpec = CommandSpec {
     flags: Flags::WRITE,
     acl: Categories::KEYSPACE.and(Categories::DANGEROUS),
     arguments: &[Argument::one_of(
-        "async",
+        "flush-type",
         &[
             Argument::word("async", "ASYNC").since("4.0.0"),
             Argument::word("sync", "SYNC").since("6.2.0"),

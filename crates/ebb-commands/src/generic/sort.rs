@@ -13,7 +13,7 @@ use ebb_types::float::parse_f64;
 
 const ARGUMENTS: [Argument; 6] = [
     Argument::key("key", 0),
-    Argument::new("by-pattern", ArgumentKind::Pattern).after("BY").optional(),
+    Argument::new("by-pattern", ArgumentKind::Pattern).after("BY").optional().key_spec(1),
     Argument::block("limit", &[Argument::integer("offset"), Argument::integer("count")])
         .after("LIMIT")
         .optional(),
@@ -21,7 +21,8 @@ const ARGUMENTS: [Argument; 6] = [
         .after("GET")
         .optional()
         .multiple()
-        .multiple_token(),
+        .multiple_token()
+        .key_spec(1),
     Argument::one_of("order", &[Argument::word("asc", "ASC"), Argument::word("desc", "DESC")])
         .optional(),
     Argument::word("sorting", "ALPHA").optional(),

@@ -24,7 +24,7 @@ pub(super) static GEOADD: CommandSpec = CommandSpec {
             .since("6.2.0"),
         Argument::word("change", "CH").optional().since("6.2.0"),
         Argument::block(
-            "longitude_latitude_member",
+            "data",
             &[
                 Argument::new("longitude", ArgumentKind::Double),
                 Argument::new("latitude", ArgumentKind::Double),

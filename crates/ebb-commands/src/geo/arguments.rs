@@ -21,7 +21,7 @@ pub(super) const FROM: Argument = Argument::one_of(
     "from",
     &[
         Argument::string("member").after("FROMMEMBER"),
-        Argument::block("longitude_latitude", &[LONGITUDE, LATITUDE]).after("FROMLONLAT"),
+        Argument::block("fromlonlat", &[LONGITUDE, LATITUDE]).after("FROMLONLAT"),
     ],
 )
 .optional();
@@ -46,7 +46,7 @@ pub(super) const BY: Argument = Argument::one_of(
             "polygon",
             &[
                 Argument::integer("num-vertices").after("BYPOLYGON"),
-                Argument::block("longitude_latitude", &[LONGITUDE, LATITUDE]).multiple(),
+                Argument::block("vertices", &[LONGITUDE, LATITUDE]).multiple(),
             ],
         )
         .since("9.0.0"),
@@ -58,16 +58,26 @@ pub(super) const ORDER: Argument =
     Argument::one_of("order", &[Argument::word("asc", "ASC"), Argument::word("desc", "DESC")])
         .optional();
 
+/// Where to store the places, by their positions or by their distances.
+pub(super) const STORE: Argument = Argument::one_of(
+    "store",
+    &[
+        Argument::key("storekey", 1).after("STORE"),
+        Argument::key("storedistkey", 2).after("STOREDIST"),
+    ],
+)
+.optional();
+
 /// How many, and whether any will do.
 pub(super) const COUNT: Argument = Argument::block(
-    "count",
+    "count-block",
     &[Argument::integer("count").after("COUNT"), Argument::word("any", "ANY").optional()],
 )
 .optional();
 
 /// The same for a command that is older than ANY.
 pub(super) const COUNT_SINCE: Argument = Argument::block(
-    "count",
+    "count-block",
     &[
         Argument::integer("count").after("COUNT"),
         Argument::word("any", "ANY").optional().since("6.2.0"),

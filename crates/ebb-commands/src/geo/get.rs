@@ -17,7 +17,7 @@ pub(super) static GEOPOS: CommandSpec = CommandSpec {
     arity: -2,
     flags: Flags::READONLY,
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
-    arguments: &[Argument::key("key", 0), Argument::string("member").multiple()],
+    arguments: &[Argument::key("key", 0), Argument::string("member").optional().multiple()],
     run: geopos,
     ..CommandSpec::NEW
 };
@@ -30,7 +30,7 @@ pub(super) static GEOHASH: CommandSpec = CommandSpec {
     arity: -2,
     flags: Flags::READONLY,
     keys: &[KeySpec::one(1, KeyFlags::RO.and(KeyFlags::ACCESS))],
-    arguments: &[Argument::key("key", 0), Argument::string("member").multiple()],
+    arguments: &[Argument::key("key", 0), Argument::string("member").optional().multiple()],
     run: geohash,
     ..CommandSpec::NEW
 };

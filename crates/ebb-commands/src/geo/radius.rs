@@ -7,7 +7,7 @@ use ebb_engine::{
 use ebb_types::geo::{Area, Point, Shape};
 
 use super::arguments::{
-    COUNT, COUNT_SINCE, ORDER, UNIT, WITH_COORDINATES, WITH_DISTANCES, WITH_HASHES,
+    COUNT, COUNT_SINCE, ORDER, STORE, UNIT, WITH_COORDINATES, WITH_DISTANCES, WITH_HASHES,
 };
 use super::query::{self, Options, Query, Target};
 use super::units;
@@ -42,8 +42,7 @@ pub(super) static GEORADIUS: CommandSpec = CommandSpec {
         WITH_HASHES,
         COUNT_SINCE,
         ORDER,
-        Argument::key("key", 1).after("STORE").optional(),
-        Argument::key("key", 2).after("STOREDIST").optional(),
+        STORE,
     ],
     history: &[
         ("6.2.0", "Added the `ANY` option for `COUNT`."),
@@ -108,8 +107,7 @@ pub(super) static GEORADIUSBYMEMBER: CommandSpec = CommandSpec {
         WITH_HASHES,
         COUNT,
         ORDER,
-        Argument::key("key", 1).after("STORE").optional(),
-        Argument::key("key", 2).after("STOREDIST").optional(),
+        STORE,
     ],
     history: &[("7.0.0", "Added support for uppercase unit names.")],
     deprecated: Some((

@@ -21,6 +21,7 @@ pub(super) static HSCAN: CommandSpec = CommandSpec {
         Argument::integer("cursor"),
         Argument::new("pattern", ArgumentKind::Pattern).after("MATCH").optional(),
         Argument::integer("count").after("COUNT").optional(),
+        Argument::word("novalues", "NOVALUES").optional(),
     ],
     tips: &["nondeterministic_output"],
     run: hscan,

@@ -18,8 +18,7 @@ pub(super) static HSET: CommandSpec = CommandSpec {
     element: 2,
     arguments: &[
         Argument::key("key", 0),
-        Argument::block("field_value", &[Argument::string("field"), Argument::string("value")])
-            .multiple(),
+        Argument::block("data", &[Argument::string("field"), Argument::string("value")]).multiple(),
     ],
     run: hset,
     ..CommandSpec::NEW
@@ -36,8 +35,7 @@ pub(super) static HMSET: CommandSpec = CommandSpec {
     element: 2,
     arguments: &[
         Argument::key("key", 0),
-        Argument::block("field_value", &[Argument::string("field"), Argument::string("value")])
-            .multiple(),
+        Argument::block("data", &[Argument::string("field"), Argument::string("value")]).multiple(),
     ],
     deprecated: Some(("4.0.0", "`HSET` with multiple field-value pairs")),
     run: hmset,

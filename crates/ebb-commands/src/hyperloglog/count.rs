@@ -46,7 +46,7 @@ pub(super) static PFMERGE: CommandSpec = CommandSpec {
         KeySpec::one(1, KeyFlags::RW.and(KeyFlags::ACCESS).and(KeyFlags::INSERT)),
         KeySpec::range(2, -1, 1, KeyFlags::RO.and(KeyFlags::ACCESS)),
     ],
-    arguments: &[Argument::key("destkey", 0), Argument::key("sourcekey", 1).multiple()],
+    arguments: &[Argument::key("destkey", 0), Argument::key("sourcekey", 1).optional().multiple()],
     run: pfmerge,
     ..CommandSpec::NEW
 };

@@ -31,9 +31,7 @@ pub(super) static PSUBSCRIBE: CommandSpec = CommandSpec {
     complexity: "O(N) where N is the number of patterns.",
     arity: -2,
     flags: Flags::PUBSUB.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
-    arguments: &[
-        Argument::block("pattern", &[Argument::new("pattern", ArgumentKind::Pattern)]).multiple()
-    ],
+    arguments: &[Argument::new("pattern", ArgumentKind::Pattern).multiple()],
     run: |ctx| subscribe(ctx, Kind::Pattern),
     ..CommandSpec::NEW
 };

@@ -56,7 +56,7 @@ pub(super) const FLUSH: CommandSpec = CommandSpec {
     arity: -2,
     flags: Flags::NOSCRIPT,
     arguments: &[Argument::one_of(
-        "async",
+        "flush-type",
         &[Argument::word("async", "ASYNC"), Argument::word("sync", "SYNC")],
     )
     .optional()

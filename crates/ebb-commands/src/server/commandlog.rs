@@ -74,9 +74,9 @@ const LOG_FLAGS: Flags = Flags::ADMIN.and(Flags::LOADING).and(Flags::STALE);
 const KINDS: Argument = Argument::one_of(
     "type",
     &[
-        Argument::word("slow", "slow"),
-        Argument::word("large-request", "large-request"),
-        Argument::word("large-reply", "large-reply"),
+        Argument::word("slow", "SLOW"),
+        Argument::word("large-request", "LARGE-REQUEST"),
+        Argument::word("large-reply", "LARGE-REPLY"),
     ],
 );
 

@@ -37,7 +37,7 @@ pub(super) const GET: CommandSpec = CommandSpec {
     complexity: "O(N) where N is the number of directives.",
     arity: -3,
     flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
-    arguments: &[Argument::block("parameter", &[Argument::string("parameter")]).multiple()],
+    arguments: &[Argument::string("parameter").multiple()],
     run: get,
     ..CommandSpec::NEW
 };
@@ -61,7 +61,7 @@ pub(super) const SET: CommandSpec = CommandSpec {
     arity: -4,
     flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
     arguments: &[Argument::block(
-        "parameter_value",
+        "data",
         &[Argument::string("parameter"), Argument::string("value")],
     )
     .multiple()],

@@ -18,7 +18,7 @@ pub(super) static SHUTDOWN: CommandSpec = CommandSpec {
         .and(Flags::ALLOW_BUSY),
     arguments: &[
         Argument::one_of(
-            "nosave_save",
+            "save-selector",
             &[Argument::word("nosave", "NOSAVE"), Argument::word("save", "SAVE")],
         )
         .optional(),

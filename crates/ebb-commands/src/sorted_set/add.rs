@@ -28,7 +28,7 @@ pub(super) static ZADD: CommandSpec = CommandSpec {
         Argument::word("change", "CH").optional().since("3.0.2"),
         Argument::word("increment", "INCR").optional().since("3.0.2"),
         Argument::block(
-            "score_member",
+            "data",
             &[Argument::new("score", ArgumentKind::Double), Argument::string("member")],
         )
         .multiple(),

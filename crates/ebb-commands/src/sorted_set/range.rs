@@ -32,7 +32,7 @@ pub(super) static ZRANGE: CommandSpec = CommandSpec {
         .optional()
         .since("6.2.0"),
         Argument::word("rev", "REV").optional().since("6.2.0"),
-        Argument::block("offset_count", &[Argument::integer("offset"), Argument::integer("count")])
+        Argument::block("limit", &[Argument::integer("offset"), Argument::integer("count")])
             .after("LIMIT")
             .optional()
             .since("6.2.0"),
@@ -65,7 +65,7 @@ pub(super) static ZRANGESTORE: CommandSpec = CommandSpec {
         )
         .optional(),
         Argument::word("rev", "REV").optional(),
-        Argument::block("offset_count", &[Argument::integer("offset"), Argument::integer("count")])
+        Argument::block("limit", &[Argument::integer("offset"), Argument::integer("count")])
             .after("LIMIT")
             .optional(),
     ],
@@ -87,7 +87,7 @@ pub(super) static ZRANGEBYSCORE: CommandSpec = CommandSpec {
         Argument::new("min", ArgumentKind::Double),
         Argument::new("max", ArgumentKind::Double),
         Argument::word("withscores", "WITHSCORES").optional().since("2.0.0"),
-        Argument::block("offset_count", &[Argument::integer("offset"), Argument::integer("count")])
+        Argument::block("limit", &[Argument::integer("offset"), Argument::integer("count")])
             .after("LIMIT")
             .optional(),
     ],
@@ -111,7 +111,7 @@ pub(super) static ZREVRANGEBYSCORE: CommandSpec = CommandSpec {
         Argument::new("max", ArgumentKind::Double),
         Argument::new("min", ArgumentKind::Double),
         Argument::word("withscores", "WITHSCORES").optional(),
-        Argument::block("offset_count", &[Argument::integer("offset"), Argument::integer("count")])
+        Argument::block("limit", &[Argument::integer("offset"), Argument::integer("count")])
             .after("LIMIT")
             .optional(),
     ],
@@ -134,7 +134,7 @@ pub(super) static ZRANGEBYLEX: CommandSpec = CommandSpec {
         Argument::key("key", 0),
         Argument::string("min"),
         Argument::string("max"),
-        Argument::block("offset_count", &[Argument::integer("offset"), Argument::integer("count")])
+        Argument::block("limit", &[Argument::integer("offset"), Argument::integer("count")])
             .after("LIMIT")
             .optional(),
     ],
@@ -156,7 +156,7 @@ pub(super) static ZREVRANGEBYLEX: CommandSpec = CommandSpec {
         Argument::key("key", 0),
         Argument::string("max"),
         Argument::string("min"),
-        Argument::block("offset_count", &[Argument::integer("offset"), Argument::integer("count")])
+        Argument::block("limit", &[Argument::integer("offset"), Argument::integer("count")])
             .after("LIMIT")
             .optional(),
     ],

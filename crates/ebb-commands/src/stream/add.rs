@@ -42,9 +42,8 @@ pub(super) static XADD: CommandSpec = CommandSpec {
             ],
         )
         .optional(),
-        Argument::one_of("id_or_auto", &[Argument::word("auto_id", "*"), Argument::string("id")]),
-        Argument::block("field_value", &[Argument::string("field"), Argument::string("value")])
-            .multiple(),
+        Argument::one_of("id-selector", &[Argument::word("auto-id", "*"), Argument::string("id")]),
+        Argument::block("data", &[Argument::string("field"), Argument::string("value")]).multiple(),
     ],
     tips: &["nondeterministic_output"],
     run: xadd,

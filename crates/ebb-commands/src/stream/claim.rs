@@ -29,7 +29,7 @@ pub(super) static XCLAIM: CommandSpec = CommandSpec {
         Argument::integer("count").after("RETRYCOUNT").optional(),
         Argument::word("force", "FORCE").optional(),
         Argument::word("justid", "JUSTID").optional(),
-        Argument::string("id").after("LASTID").optional(),
+        Argument::string("lastid").after("LASTID").optional(),
     ],
     tips: &["nondeterministic_output"],
     run: xclaim,

@@ -29,10 +29,10 @@ pub(super) const CREATE: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(2, KeyFlags::RW.and(KeyFlags::INSERT))],
     arguments: &[
         Argument::key("key", 0),
-        Argument::string("groupname"),
-        Argument::one_of("id", &[Argument::string("id"), Argument::word("new_id", "$")]),
+        Argument::string("group"),
+        Argument::one_of("id-selector", &[Argument::string("id"), Argument::word("new-id", "$")]),
         Argument::word("mkstream", "MKSTREAM").optional(),
-        Argument::integer("entries_read").after("ENTRIESREAD").optional(),
+        Argument::integer("entriesread").after("ENTRIESREAD").optional(),
     ],
     run: create,
     ..CommandSpec::NEW
@@ -45,11 +45,7 @@ pub(super) const CREATECONSUMER: CommandSpec = CommandSpec {
     arity: 5,
     flags: Flags::WRITE.and(Flags::DENYOOM),
     keys: &[KeySpec::one(2, KeyFlags::RW.and(KeyFlags::INSERT))],
-    arguments: &[
-        Argument::key("key", 0),
-        Argument::string("groupname"),
-        Argument::string("consumername"),
-    ],
+    arguments: &[Argument::key("key", 0), Argument::string("group"), Argument::string("consumer")],
     run: create_consumer,
     ..CommandSpec::NEW
 };
@@ -62,11 +58,7 @@ pub(super) const DELCONSUMER: CommandSpec = CommandSpec {
     arity: 5,
     flags: Flags::WRITE,
     keys: &[KeySpec::one(2, KeyFlags::RW.and(KeyFlags::DELETE))],
-    arguments: &[
-        Argument::key("key", 0),
-        Argument::string("groupname"),
-        Argument::string("consumername"),
-    ],
+    arguments: &[Argument::key("key", 0), Argument::string("group"), Argument::string("consumer")],
     run: remove_consumer,
     ..CommandSpec::NEW
 };
@@ -79,7 +71,7 @@ pub(super) const DESTROY: CommandSpec = CommandSpec {
     arity: 4,
     flags: Flags::WRITE,
     keys: &[KeySpec::one(2, KeyFlags::RW.and(KeyFlags::DELETE))],
-    arguments: &[Argument::key("key", 0), Argument::string("groupname")],
+    arguments: &[Argument::key("key", 0), Argument::string("group")],
     run: destroy,
     ..CommandSpec::NEW
 };
@@ -103,9 +95,9 @@ pub(super) const SETID: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(2, KeyFlags::RW.and(KeyFlags::UPDATE))],
     arguments: &[
         Argument::key("key", 0),
-        Argument::string("groupname"),
-        Argument::one_of("id", &[Argument::string("id"), Argument::word("new_id", "$")]),
-        Argument::integer("entries_read").after("ENTRIESREAD").optional(),
+        Argument::string("group"),
+        Argument::one_of("id-selector", &[Argument::string("id"), Argument::word("new-id", "$")]),
+        Argument::integer("entriesread").after("ENTRIESREAD").optional(),
     ],
     run: set_id,
     ..CommandSpec::NEW

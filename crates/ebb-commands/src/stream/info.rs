@@ -27,7 +27,7 @@ pub(super) const CONSUMERS: CommandSpec = CommandSpec {
     arity: 4,
     flags: Flags::READONLY,
     keys: &[KeySpec::one(2, KeyFlags::RO.and(KeyFlags::ACCESS))],
-    arguments: &[Argument::key("key", 0), Argument::string("groupname")],
+    arguments: &[Argument::key("key", 0), Argument::string("group")],
     tips: &["nondeterministic_output"],
     run: consumers,
     ..CommandSpec::NEW
@@ -64,9 +64,11 @@ pub(super) const STREAM: CommandSpec = CommandSpec {
     keys: &[KeySpec::one(2, KeyFlags::RO.and(KeyFlags::ACCESS))],
     arguments: &[
         Argument::key("key", 0),
-        Argument::block("full", &[Argument::integer("count").after("COUNT").optional()])
-            .after("FULL")
-            .optional(),
+        Argument::block(
+            "full-block",
+            &[Argument::word("full", "FULL"), Argument::integer("count").after("COUNT").optional()],
+        )
+        .optional(),
     ],
     history: &[("8.8.0", "Added the `nacked-count` field of groups.")],
     run: stream,

@@ -81,8 +81,8 @@ pub(super) static XSETID: CommandSpec = CommandSpec {
     arguments: &[
         Argument::key("key", 0),
         Argument::string("last-id"),
-        Argument::integer("entries_added").after("ENTRIESADDED").optional().since("7.0.0"),
-        Argument::string("max_deleted_entry_id").after("MAXDELETEDID").optional().since("7.0.0"),
+        Argument::integer("entries-added").after("ENTRIESADDED").optional().since("7.0.0"),
+        Argument::string("max-deleted-id").after("MAXDELETEDID").optional().since("7.0.0"),
     ],
     run: xsetid,
     ..CommandSpec::NEW

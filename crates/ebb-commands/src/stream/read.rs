@@ -55,11 +55,8 @@ pub(super) static XREADGROUP: CommandSpec = CommandSpec {
         notes: "",
     }],
     arguments: &[
-        Argument::block(
-            "group_consumer",
-            &[Argument::string("group"), Argument::string("consumer")],
-        )
-        .after("GROUP"),
+        Argument::block("group-block", &[Argument::string("group"), Argument::string("consumer")])
+            .after("GROUP"),
         Argument::integer("count").after("COUNT").optional(),
         Argument::integer("maxcount").after("MAXCOUNT").optional().since("8.10.0"),
         Argument::integer("maxsize").after("MAXSIZE").optional().since("8.10.0"),

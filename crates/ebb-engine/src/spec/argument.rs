@@ -93,6 +93,12 @@ impl Argument {
         Argument::new(name, ArgumentKind::Block(of))
     }
 
+    /// That leads to keys of this key specification.
+    pub const fn key_spec(mut self, key_spec: usize) -> Argument {
+        self.key_spec = Some(key_spec);
+        self
+    }
+
     /// Preceded by a word.
     pub const fn after(mut self, token: &'static str) -> Argument {
         self.token = Some(token);

@@ -14,7 +14,7 @@ pub(super) const REPLY: CommandSpec = CommandSpec {
     arity: 3,
     flags: Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE),
     arguments: &[Argument::one_of(
-        "on_off_skip",
+        "action",
         &[Argument::word("on", "ON"), Argument::word("off", "OFF"), Argument::word("skip", "SKIP")],
     )],
     run: reply,

@@ -72,7 +72,7 @@ pub(super) const UNBLOCK: CommandSpec = CommandSpec {
     arguments: &[
         Argument::integer("client-id"),
         Argument::one_of(
-            "timeout_error",
+            "unblock-type",
             &[Argument::word("timeout", "TIMEOUT"), Argument::word("error", "ERROR")],
         )
         .optional(),

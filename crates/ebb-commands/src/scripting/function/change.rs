@@ -42,7 +42,7 @@ pub(super) const FLUSH: CommandSpec = CommandSpec {
     arity: -2,
     flags: Flags::WRITE.and(Flags::NOSCRIPT),
     arguments: &[Argument::one_of(
-        "async",
+        "flush-type",
         &[Argument::word("async", "ASYNC"), Argument::word("sync", "SYNC")],
     )
     .optional()],

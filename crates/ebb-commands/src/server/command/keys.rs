@@ -2,7 +2,8 @@
 
 use ebb_engine::acl::touched;
 use ebb_engine::{
-    Categories, CommandError, CommandResult, CommandSpec, Context, Flags, Group, KeyFlags, Resolved,
+    Argument, Categories, CommandError, CommandResult, CommandSpec, Context, Flags, Group,
+    KeyFlags, Resolved,
 };
 
 pub(super) const GETKEYS: CommandSpec = CommandSpec {
@@ -14,6 +15,7 @@ pub(super) const GETKEYS: CommandSpec = CommandSpec {
     arity: -3,
     flags: Flags::LOADING.and(Flags::STALE),
     acl: Categories::CONNECTION,
+    arguments: &[Argument::string("command"), Argument::string("arg").optional().multiple()],
     run: getkeys,
     ..CommandSpec::NEW
 };
@@ -34,6 +36,7 @@ pub(super) const GETKEYSANDFLAGS: CommandSpec = CommandSpec {
     arity: -3,
     flags: Flags::LOADING.and(Flags::STALE),
     acl: Categories::CONNECTION,
+    arguments: &[Argument::string("command"), Argument::string("arg").optional().multiple()],
     run: getkeysandflags,
     ..CommandSpec::NEW
 };
