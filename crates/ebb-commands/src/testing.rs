@@ -25,6 +25,7 @@ fn new_server(options: &[(&str, &str)]) -> &'static Server {
         cpu_times_us: Default::default,
         system: Default::default(),
         describe_client: crate::connection::describe,
+        collation_key: |_| None,
         apply: |_, _| Ok(()),
     };
     let server = Box::leak(Box::new(Server::new(config, commands, host)));

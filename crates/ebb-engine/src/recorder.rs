@@ -281,6 +281,7 @@ mod tests {
             cpu_times_us: Default::default,
             system: Default::default(),
             describe_client: |_, _, _| {},
+            collation_key: |_| None,
             apply: |_, _| Ok(()),
         };
         let server: &'static Server = Box::leak(Box::new(Server::new(config, commands, host)));

@@ -174,6 +174,8 @@ pub struct Host {
     pub system: SystemFacts,
     /// A client as CLIENT LIST shows it, appended to a text.
     pub describe_client: fn(&Server, &Client, &mut String),
+    /// Bytes that compare as a text does in the locale's order; nothing if its bytes do.
+    pub collation_key: fn(&[u8]) -> Option<Vec<u8>>,
     /// Applies a changed directive to sockets, limits and logs.
     pub apply: fn(&Server, &str) -> Result<(), String>,
 }

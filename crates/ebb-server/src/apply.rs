@@ -3,7 +3,7 @@
 use ebb_config::{Config, id};
 use ebb_engine::Server;
 
-use crate::{listener, logging, oom_score, process, title, worker};
+use crate::{io, listener, logging, oom_score, process, title, worker};
 
 /// Applies a directive whose new value is stored already. The text of an error ends the
 /// reply of CONFIG SET.
@@ -29,6 +29,7 @@ pub(crate) fn apply(server: &Server, name: &str) -> Result<(), String> {
             logging::set_level(config.get(id::LOGLEVEL));
             Ok(())
         }
+        "locale-collate" => use_locale(config),
         "log-format" | "log-timestamp-format" => {
             logging::set_formats(config.get(id::LOG_FORMAT), config.get(id::LOG_TIMESTAMP_FORMAT));
             Ok(())
@@ -41,6 +42,12 @@ pub(crate) fn apply(server: &Server, name: &str) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// Sorts texts by the locale that is configured.
+pub(crate) fn use_locale(config: &Config) -> Result<(), String> {
+    io::collation::use_locale(&config.get(id::LOCALE_COLLATE))
+        .map_err(|_| "Invalid locale name".to_owned())
 }
 
 /// Opens the listening sockets anew. The text is that of an error.

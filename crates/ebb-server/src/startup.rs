@@ -55,6 +55,7 @@ fn run(config: Config, allocator: Allocator) -> Result<(), String> {
         cpu_times_us,
         system: process::system_facts(&config),
         describe_client: ebb_commands::connection::describe,
+        collation_key: io::collation::key,
         apply: apply::apply,
     };
     if !ebb_heap::reserve() {
@@ -117,6 +118,7 @@ fn prepare(config: Config) -> Result<Config, String> {
     logging::start(&log, config.get(id::LOGLEVEL))
         .map_err(|error| format!("Can't open the log file: {log}: {error}"))?;
     title::start(&config);
+    use_locale(&config)?;
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!("Ebb {version} is starting. PID: {}", std::process::id());
     if config.path().is_none() {
@@ -197,6 +199,17 @@ fn serve(server: &'static Server, listeners: Vec<listener::Listener>) -> Result<
     let commands = server.counters.commands.load(Ordering::Relaxed);
     tracing::info!("Ebb is now ready to exit, bye bye... ({commands} commands were run)");
     Ok(())
+}
+
+/// A locale that only the environment names may be missing here.
+fn use_locale(config: &Config) -> Result<(), String> {
+    match apply::use_locale(config) {
+        Err(error) if config.get(id::LOCALE_COLLATE).is_empty() => {
+            tracing::warn!("{error} in the environment: SORT ... ALPHA compares bytes.");
+            Ok(())
+        }
+        result => result,
+    }
 }
 
 fn cpu_times_us() -> CpuTimes {

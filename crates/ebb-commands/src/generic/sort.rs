@@ -252,7 +252,15 @@ fn sort(
         let by = options.by.map(|pattern| look_up(ctx, pattern, &element));
         let mut one = Weighed { element, number: 0.0, text: None };
         if options.alpha {
-            one.text = by.flatten();
+            // What is stored is the same wherever it is.
+            let key = |text: &[u8]| match options.store {
+                None => (ctx.server.host.collation_key)(text),
+                Some(_) => None,
+            };
+            one.text = match by {
+                Some(by) => by.map(|text| key(&text).unwrap_or(text)),
+                None => key(&one.element),
+            };
         } else {
             let text = match &by {
                 None => Some(one.element.as_slice()),
@@ -266,12 +274,10 @@ fn sort(
         }
         weighed.push(one);
     }
-    let by_text = options.alpha && options.by.is_some();
     weighed.sort_unstable_by(|a, b| {
         let order = match options.alpha {
             false => a.number.partial_cmp(&b.number).unwrap_or(Ordering::Equal),
-            true if by_text => a.text.cmp(&b.text),
-            true => Ordering::Equal,
+            true => a.text.cmp(&b.text),
         };
         let order = order.then_with(|| a.element.cmp(&b.element));
         if options.descending { order.reverse() } else { order }

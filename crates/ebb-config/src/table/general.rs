@@ -29,7 +29,7 @@ group! { after network::END;
         "{title} {listen-addr} {server-mode}",
         special::title_template,
     );
-    LOCALE_COLLATE: Arc<str> = text("locale-collate", "").tunes("collation of SORT");
+    LOCALE_COLLATE: Arc<str> = text("locale-collate", "");
     SHUTDOWN_TIMEOUT: u32 = number("shutdown-timeout", "10", 0, INT_MAX).tunes("replication");
     SHUTDOWN_ON_SIGINT: Arc<str> =
         special("shutdown-on-sigint", "default", special::shutdown_words).tunes("saving at shutdown");

@@ -2,6 +2,7 @@
 //! `unsafe` of this crate is here.
 
 pub(crate) mod clock;
+pub(crate) mod collation;
 pub(crate) mod title;
 
 use std::io;
