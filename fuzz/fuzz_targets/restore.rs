@@ -6,7 +6,7 @@ use std::cell::LazyCell;
 
 use ebb_collections::{Arenas, Fill, Limits};
 use ebb_heap::ArenaId;
-use ebb_persist::rdb::{Place, Sealed, Sizes, VERSION_OF_VALKEY, dump, open, restore};
+use ebb_persist::rdb::{Place, Sealed, Sizes, Trust, VERSION_OF_VALKEY, dump, open, restore};
 use libfuzzer_sys::fuzz_target;
 
 thread_local! {
@@ -24,7 +24,7 @@ fuzz_target!(|input: (bool, &[u8])| {
     let version = if valkey { VERSION_OF_VALKEY } else { 12 };
     let Ok(entry) = restore(&Sealed { body, version }, &place) else { return };
     let first = dump(&entry.as_ref(), true);
-    let again = restore(&open(&first).expect("it was sealed"), &place).expect("it was written");
+    let again = restore(&open(&first, Trust::default()).expect("it was sealed"), &place).expect("it was written");
     assert_eq!(again.as_ref().encoding(), entry.as_ref().encoding());
     assert_eq!(dump(&again.as_ref(), false).len(), dump(&entry.as_ref(), false).len());
 });

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use ebb_config::id;
+use ebb_config::{RdbVersionCheck, id};
 use ebb_engine::collections::{hash_limits, list_fill, set_limits, sorted_set_limits};
 use ebb_engine::eviction::access_clock;
 use ebb_engine::{
@@ -11,7 +11,7 @@ use ebb_engine::{
 };
 use ebb_keyspace::Key;
 use ebb_keyspace::eviction::AccessClock;
-use ebb_persist::rdb::{self, LoadError, Place, Sealed, Sizes, kind};
+use ebb_persist::rdb::{self, LoadError, Place, Sealed, Sizes, Trust, kind};
 
 pub(super) static DUMP: CommandSpec = CommandSpec {
     name: "dump",
@@ -142,6 +142,16 @@ fn refusal(sealed: &Sealed<'_>, error: LoadError) -> CommandError {
     }
 }
 
+/// What is in a payload of DUMP or of FUNCTION DUMP.
+pub(crate) fn unseal<'a>(server: &Server, payload: &'a [u8]) -> Result<Sealed<'a>, CommandError> {
+    let trust = Trust {
+        checksum: server.skip_checksums.load(Ordering::Relaxed),
+        version: server.config.get(id::RDB_VERSION_CHECK) == RdbVersionCheck::Relaxed,
+    };
+    rdb::open(payload, trust)
+        .ok_or_else(|| CommandError::new("ERR DUMP payload version or checksum are wrong"))
+}
+
 fn restore(ctx: &mut Context<'_>) -> CommandResult {
     let options = Options::parse(ctx)?;
     let key = ctx.key(1);
@@ -150,10 +160,7 @@ fn restore(ctx: &mut Context<'_>) -> CommandResult {
         return Err(CommandError::new("BUSYKEY Target key name already exists."));
     }
     let deadline = deadline(ctx, options.absolute)?;
-    let skip_checksums = ctx.server.skip_checksums.load(Ordering::Relaxed);
-    let open = if skip_checksums { rdb::open_unchecked } else { rdb::open };
-    let sealed = open(ctx.arg(3))
-        .ok_or_else(|| CommandError::new("ERR DUMP payload version or checksum are wrong"))?;
+    let sealed = unseal(ctx.server, ctx.arg(3))?;
     let arenas = ctx.db(&key).arenas_of(key.bytes());
     let place = Place { key: key.bytes(), deadline, arenas, sizes: sizes(ctx.server) };
     let entry = rdb::restore(&sealed, &place).map_err(|error| refusal(&sealed, error))?;
@@ -270,6 +277,24 @@ mod tests {
         assert_ne!(client.say("TTL k"), ":-1\r\n");
         assert_eq!(restore(&mut client, "k", "1", &payload, &["ABSTTL", "REPLACE"]), "+OK\r\n");
         assert_eq!(client.say("EXISTS k"), ":0\r\n");
+    }
+
+    #[test]
+    fn versions_to_come_are_tried_if_that_is_allowed() {
+        let mut client = Client::new();
+        client.say("SET k v");
+        let mut later = dump(&mut client, "k");
+        later.truncate(later.len() - 10);
+        rdb::seal(&mut later, 13);
+        let mut unknown = vec![99, 0];
+        rdb::seal(&mut unknown, 13);
+        let refused = "-ERR DUMP payload version or checksum are wrong\r\n";
+        assert_eq!(restore(&mut client, "a", "0", &later, &[]), refused);
+        client.say("CONFIG SET rdb-version-check relaxed");
+        assert_eq!(restore(&mut client, "a", "0", &later, &[]), "+OK\r\n");
+        assert_eq!(client.say("GET a"), "$1\r\nv\r\n");
+        let bad = "-ERR Bad data format\r\n";
+        assert_eq!(restore(&mut client, "b", "0", &unknown, &[]), bad);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use ebb_engine::{CommandError, CommandSpec, Context};
 
 mod copy;
 mod del;
-mod dump;
+pub(crate) mod dump;
 mod exists;
 mod expire;
 mod flush;

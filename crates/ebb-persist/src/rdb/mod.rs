@@ -42,7 +42,7 @@ use ebb_keyspace::{Entry, EntryRef};
 pub use load::{Place, load_value};
 pub use reader::Reader;
 pub use save::{save_value, type_of};
-pub use seal::{Sealed, open, open_unchecked, seal};
+pub use seal::{Sealed, Trust, open, seal};
 pub use text::Text;
 pub use writer::Writer;
 

@@ -97,7 +97,7 @@ fn survives(entry: &Entry, kind: u8) {
     for compress in [false, true] {
         let payload = dump(&entry.as_ref(), compress);
         assert_eq!(payload[0], kind);
-        let restored = restore(&open(&payload).unwrap(), &place()).unwrap();
+        let restored = restore(&open(&payload, Trust::default()).unwrap(), &place()).unwrap();
         let restored = restored.as_ref();
         assert_eq!((restored.key(), restored.deadline()), (&b"key"[..], Some(77)));
         assert_eq!(restored.encoding(), entry.as_ref().encoding());
@@ -197,7 +197,7 @@ fn hashes_survive() {
     survives(&hash(&fields(5, some)), kind::HASH_DEADLINES_LISTPACK);
     survives(&hash(&fields(50, some)), kind::HASH_DEADLINES);
     let payload = dump(&hash(&fields(50, some)).as_ref(), false);
-    assert_eq!(open(&payload).unwrap().version, VERSION_OF_FIELD_DEADLINES);
+    assert_eq!(open(&payload, Trust::default()).unwrap().version, VERSION_OF_FIELD_DEADLINES);
 }
 
 #[test]

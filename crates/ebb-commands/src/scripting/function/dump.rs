@@ -9,6 +9,8 @@ use ebb_engine::{Argument, CommandError, CommandResult, CommandSpec, Context, Fl
 use ebb_persist::rdb::{self, Reader, Writer};
 use ebb_script::load_library;
 
+use crate::generic::dump::unseal;
+
 /// The opcode of a library.
 const FUNCTION: u8 = 245;
 
@@ -81,9 +83,7 @@ fn restore(ctx: &mut Context<'_>) -> CommandResult {
             return Err(CommandError::new(text));
         }
     };
-    let Some(sealed) = rdb::open(ctx.arg(2)) else {
-        return Err(CommandError::new("ERR DUMP payload version or checksum are wrong"));
-    };
+    let sealed = unseal(ctx.server, ctx.arg(2))?;
     let loaded = read(ctx, sealed.body)?;
     let mut libraries = ctx.server.scripting.libraries.lock();
     // All are added, or none.
