@@ -158,7 +158,7 @@ impl Stream {
             }
         }
         self.len += 1;
-        self.entries_added += 1;
+        self.entries_added = self.entries_added.wrapping_add(1);
         self.last_id = id;
         Ok(())
     }
@@ -304,10 +304,10 @@ impl Stream {
         let first = self.first_id().unwrap_or_default();
         if self.max_deleted_id == StreamId::MIN || self.max_deleted_id < first {
             if id < first {
-                return Some(self.entries_added - self.len);
+                return Some(self.entries_added.wrapping_sub(self.len));
             }
             if id == first {
-                return Some(self.entries_added - self.len + 1);
+                return Some(self.entries_added.wrapping_sub(self.len).wrapping_add(1));
             }
         }
         None
@@ -321,17 +321,18 @@ impl Stream {
         (from..=to).contains(&self.max_deleted_id)
     }
 
-    /// How many entries a group has still to read.
-    pub fn lag(&self, group: &Group) -> Option<u64> {
+    /// How many entries a group has still to read: less than none if it was told to have read more than there were.
+    pub fn lag(&self, group: &Group) -> Option<i64> {
+        let behind = |read: u64| self.entries_added.wrapping_sub(read) as i64;
         if self.entries_added == 0 {
             return Some(0);
         }
         if let Some(read) = group.entries_read
             && !self.has_gap(group.last_id, StreamId::MAX)
         {
-            return self.entries_added.checked_sub(read);
+            return Some(behind(read));
         }
-        self.entries_read_at(group.last_id).map(|read| self.entries_added - read)
+        self.entries_read_at(group.last_id).map(behind)
     }
 
     /// The bytes it takes now.

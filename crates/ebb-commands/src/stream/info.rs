@@ -111,10 +111,10 @@ fn entry_id(reply: &mut Reply, name: &str, id: StreamId) {
     id::reply_id(reply, id);
 }
 
-fn maybe(reply: &mut Reply, name: &str, value: Option<u64>) {
+fn maybe(reply: &mut Reply, name: &str, value: Option<i64>) {
     reply.bulk(name.as_bytes());
     match value {
-        Some(value) => reply.integer(value as i64),
+        Some(value) => reply.integer(value),
         None => reply.null(),
     }
 }
@@ -130,7 +130,7 @@ fn groups(ctx: &mut Context<'_>) -> CommandResult {
         count(reply, "consumers", group.consumers().len());
         count(reply, "pending", group.pending().len());
         entry_id(reply, "last-delivered-id", group.last_id);
-        maybe(reply, "entries-read", group.entries_read);
+        maybe(reply, "entries-read", group.entries_read.map(|read| read as i64));
         maybe(reply, "lag", stream.lag(group));
     }
     Ok(())
@@ -201,7 +201,7 @@ fn details(reply: &mut Reply, stream: &Stream, limit: usize) {
         reply.map(8);
         text(reply, "name", name);
         entry_id(reply, "last-delivered-id", group.last_id);
-        maybe(reply, "entries-read", group.entries_read);
+        maybe(reply, "entries-read", group.entries_read.map(|read| read as i64));
         maybe(reply, "lag", stream.lag(group));
         group_details(reply, group, limit);
     }
@@ -265,5 +265,14 @@ mod tests {
         assert!(full.contains("$9\r\npel-count\r\n:2\r\n$7\r\npending\r\n*1\r\n"), "{full}");
         assert!(client.say("XINFO STREAM s what").contains("Try XINFO HELP"));
         assert!(client.say("XINFO CONSUMERS s x").starts_with("-NOGROUP"));
+    }
+
+    #[test]
+    fn who_read_more_than_there_was_has_a_negative_lag() {
+        let mut client = Client::new();
+        client.say("XADD s 1-1 a b");
+        client.say("XGROUP CREATE s g 1-1 ENTRIESREAD 5");
+        let groups = client.say("XINFO GROUPS s");
+        assert!(groups.contains("$12\r\nentries-read\r\n:5\r\n$3\r\nlag\r\n:-4\r\n"), "{groups}");
     }
 }
