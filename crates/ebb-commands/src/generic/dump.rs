@@ -326,6 +326,22 @@ mod tests {
     }
 
     #[test]
+    fn counters_of_streams_may_have_run_over() {
+        let mut client = Client::new();
+        client.say("XADD s 1-1 a b");
+        client.say("XADD s 1-2 a b");
+        client.say("XGROUP CREATE s g 0 ENTRIESREAD 9223372036854775807");
+        client.say("XREADGROUP GROUP g c COUNT 1 STREAMS s >");
+        client.say("XSETID s 1-2 ENTRIESADDED 9223372036854775807");
+        client.say("XADD s 1-3 a b");
+        let payload = dump(&mut client, "s");
+        assert_eq!(restore(&mut client, "copy", "0", &payload, &[]), "+OK\r\n");
+        let told = client.say("XINFO STREAM copy FULL");
+        assert!(told.contains("$13\r\nentries-added\r\n:-9223372036854775808\r\n"), "{told}");
+        assert!(told.contains("$12\r\nentries-read\r\n:-9223372036854775808\r\n"), "{told}");
+    }
+
+    #[test]
     fn fields_expire_after_restoring() {
         let mut client = Client::new();
         client.say("HSET h a 1 b 2");

@@ -452,7 +452,7 @@ pub(super) fn advance(stream: &Stream, group: &mut ConsumerGroup, id: StreamId) 
         return;
     }
     group.entries_read = match group.entries_read {
-        Some(read) if !stream.has_gap(id, StreamId::MAX) => Some(read + 1),
+        Some(read) if !stream.has_gap(id, StreamId::MAX) => Some(read.wrapping_add(1)),
         _ => stream.entries_read_at(id),
     };
     group.last_id = id;

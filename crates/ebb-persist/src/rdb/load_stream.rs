@@ -23,12 +23,6 @@ pub(super) enum Version {
     Three,
 }
 
-/// Counters are kept to what other commands can give them, so that they can go on counting.
-fn counter(value: u64) -> Loaded<u64> {
-    ensure(i64::try_from(value).is_ok())?;
-    Ok(value)
-}
-
 /// Reads a stream.
 pub(super) fn load_stream(
     reader: &mut Reader<'_>,
@@ -52,7 +46,7 @@ pub(super) fn load_stream(
         // The first id, which the entries tell as well.
         load_id(reader)?;
         stream.max_deleted_id = load_id(reader)?;
-        stream.entries_added = counter(reader.number()?)?;
+        stream.entries_added = reader.number()?;
         ensure(stream.entries_added >= len)?;
     } else {
         stream.entries_added = len;
@@ -154,7 +148,7 @@ fn load_group(stream: &mut Stream, reader: &mut Reader<'_>, version: Version) ->
         Version::One => stream.entries_read_at(last_id),
         _ => match reader.number()? {
             UNKNOWN => None,
-            read => Some(counter(read)?),
+            read => Some(read),
         },
     };
     let mut group = Group::new(last_id, entries_read);
@@ -175,7 +169,7 @@ fn load_pending(reader: &mut Reader<'_>) -> Loaded<Deliveries> {
     for _ in 0..reader.count()? {
         let id = load_raw_id(reader)?;
         let delivered_ms = reader.time()?.max(0);
-        let count = counter(reader.number()?)?;
+        let count = reader.number()?;
         ensure(deliveries.insert(id, (delivered_ms, count)).is_none())?;
     }
     Ok(deliveries)
