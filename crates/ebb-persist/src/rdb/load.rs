@@ -19,8 +19,8 @@ use super::{LoadError, Loaded, Sizes, VERSION_OF_VALKEY, ensure, kind};
 /// What a node of a list is: one item, or a listpack.
 const PLAIN: u64 = 1;
 const PACKED: u64 = 2;
-/// Deadlines of fields are below this.
-const DEADLINE_END: i64 = 1 << 48;
+/// The latest deadline of a field that Redis reads.
+const DEADLINE_MAX: i64 = (1 << 48) - 2;
 
 /// Where a value goes that is read.
 #[derive(Debug, Clone, Copy)]
@@ -232,7 +232,7 @@ fn load_hash<'a>(mut items: impl Items<'a>, place: &Place<'_>) -> Loaded<MemoryS
 
 /// Adds a field that is new.
 fn add_field(hash: &mut Hash, field: &[u8], value: &[u8], deadline: Option<i64>) -> Loaded<()> {
-    ensure(deadline.is_none_or(|at| (1..DEADLINE_END).contains(&at)))?;
+    ensure(deadline.is_none_or(|at| (1..=DEADLINE_MAX).contains(&at)))?;
     let deadline = deadline.map_or(FieldDeadline::Clear, FieldDeadline::At);
     ensure(hash.set(field, value, deadline)?)
 }
@@ -270,7 +270,11 @@ fn load_deadlines(
         };
         let (field, value) = (reader.string()?, reader.string()?);
         let deadline = match form {
-            DeadlineForm::Valkey => Some(reader.time()?).filter(|&at| at != -1),
+            // It knows later ones, which are as good as never.
+            DeadlineForm::Valkey => match reader.time()? {
+                -1 => None,
+                at => Some(at.min(DEADLINE_MAX)),
+            },
             DeadlineForm::From(_) | DeadlineForm::Absolute => before,
         };
         add_field(&mut hash, &field, &value, deadline)?;
