@@ -108,6 +108,12 @@ fn clock_of_policy(policy: MaxmemoryPolicy, config: &Config, now_ms: i64) -> Acc
     }
 }
 
+/// The limit in bytes, or 0. What is beyond the signed numbers, in which excess is counted, is
+/// beyond any memory, too.
+fn limit_of(config: &Config) -> usize {
+    config.get(id::MAXMEMORY).min(isize::MAX as u64) as usize
+}
+
 impl Server {
     /// Bytes that count against `maxmemory`, those included that wait to be freed.
     pub fn counted_memory(&self) -> usize {
@@ -124,7 +130,7 @@ impl Server {
 
     /// Whether commands that need memory are refused: over the limit, and nothing to evict.
     pub fn is_over_limit(&self) -> bool {
-        let limit = self.config.get(id::MAXMEMORY) as usize;
+        let limit = limit_of(&self.config);
         let evicts = || self.config.get(id::MAXMEMORY_POLICY) != MaxmemoryPolicy::Noeviction;
         limit != 0
             && self.excess(limit) > 0
@@ -304,7 +310,7 @@ pub(crate) fn make_room(
     effects: &mut Effects,
 ) -> bool {
     let version = server.eviction.version.load(Ordering::Relaxed);
-    let limit = server.config.get(id::MAXMEMORY) as usize;
+    let limit = limit_of(&server.config);
     if limit == 0 {
         lease.grant_all(version);
         return true;
@@ -472,7 +478,7 @@ pub fn relieve(
     slice: Duration,
     effects: &mut Effects,
 ) -> bool {
-    let limit = server.config.get(id::MAXMEMORY) as usize;
+    let limit = limit_of(&server.config);
     if limit == 0 || server.excess(limit) <= 0 {
         server.eviction.set_exceeded(server, false);
         return false;

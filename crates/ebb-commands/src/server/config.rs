@@ -186,6 +186,18 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_beyond_the_signed_numbers_is_none() {
+        let mut client = Client::with_config(&[("maxmemory-policy", "allkeys-lru")]);
+        client.say("SET kept 1");
+        for limit in ["9223372036854775808", "18446744073709551615"] {
+            assert_eq!(client.say(&format!("CONFIG SET maxmemory {limit}")), "+OK\r\n");
+            assert!(client.say("CONFIG GET maxmemory").ends_with(&format!("\r\n{limit}\r\n")));
+            assert_eq!(client.say("SET k v"), "+OK\r\n");
+            assert_eq!(client.say("DBSIZE"), ":2\r\n");
+        }
+    }
+
+    #[test]
     fn without_a_limit_nothing_is_over_it() {
         let mut client = Client::with_config(&[("maxmemory-basis", "resident")]);
         (0..1000).for_each(|n| drop(client.run(&["SET", &format!("k:{n}"), "value"])));

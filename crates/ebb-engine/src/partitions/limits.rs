@@ -268,7 +268,8 @@ impl Place<'_> {
 /// Bytes, reservations included, above a partition's limit.
 fn excess(partition: &Partition) -> isize {
     let reserved = partition.state.reserved.load(Ordering::Relaxed);
-    (partition.totals.bytes() + reserved) as isize - partition.line.maxmemory as isize
+    let limit = partition.line.maxmemory.min(isize::MAX as u64);
+    (partition.totals.bytes() + reserved) as isize - limit as isize
 }
 
 fn reserve(
