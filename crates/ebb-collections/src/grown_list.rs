@@ -23,7 +23,8 @@ pub struct GrownList {
     len: usize,
     /// Bytes of the chunks' blocks.
     bytes: usize,
-    /// Has outgrown one chunk (and not shrunk to half of one since).
+    /// Has outgrown one chunk (and not shrunk to half of one since), if only by one item that is
+    /// larger than a chunk may be.
     quick: bool,
     /// Chunks that were removed, ever: by so many the others may have moved up.
     removed: u32,
@@ -129,8 +130,20 @@ impl GrownList {
         }
     }
 
+    /// Before an item comes or takes another's place: a list of one chunk has outgrown it if the
+    /// chunk has no room for the item besides those that are there. As long as it has not, no item
+    /// has a chunk of its own.
+    fn may_outgrow(&mut self, added: usize, fill: Fill) -> Fill {
+        if !self.quick {
+            let len = self.chunks.front().map_or(0, Chunk::len);
+            self.quick = !fill.allows(self.len + 1, len + added);
+        }
+        if self.quick { fill } else { Fill { lone: usize::MAX, ..fill } }
+    }
+
     pub(crate) fn push(&mut self, end: End, item: &[u8], fill: Fill) -> Result<(), OutOfMemory> {
         let added = list_item_bytes(item.len());
+        let fill = self.may_outgrow(added, fill);
         let fits = |list: &GrownList, at: usize| {
             let chunk = &list.chunks[at];
             !chunk.is_lone(fill.lone)
@@ -163,7 +176,6 @@ impl GrownList {
         let chunk = Chunk::new(self.arenas.data, &encoded, 1, room, end)?;
         let at = if end == End::Left { 0 } else { self.chunks.len() };
         self.insert_chunk(at, chunk);
-        self.quick |= self.chunks.len() > 1;
         self.settle(fill.depth, 0..0, 1);
         Ok(())
     }
@@ -241,6 +253,15 @@ impl GrownList {
     }
 
     pub(crate) fn set(&mut self, index: usize, item: &[u8], fill: Fill) -> Result<(), OutOfMemory> {
+        let fill = self.may_outgrow(list_item_bytes(item.len()), fill);
+        self.replace(index, item, fill)?;
+        if self.chunks.len() == 1 {
+            self.quick &= !self.is_small(fill);
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self, index: usize, item: &[u8], fill: Fill) -> Result<(), OutOfMemory> {
         let (at, index) = self.locate(index);
         self.with(at, |_| Ok(()))?;
         let chunk = &self.chunks[at];
@@ -278,6 +299,7 @@ impl GrownList {
         if index >= self.len {
             return self.push(End::Right, item, fill);
         }
+        let fill = self.may_outgrow(list_item_bytes(item.len()), fill);
         let (at, index) = self.locate(index);
         self.with(at, |_| Ok(()))?;
         let chunk = &self.chunks[at];
@@ -293,7 +315,6 @@ impl GrownList {
             self.drop_empty(at..at + 3);
             self.merge_around(at, fill)?;
             self.settle(fill.depth, at.saturating_sub(1)..at + 3, 4);
-            self.quick = true;
         }
         self.len += 1;
         Ok(())

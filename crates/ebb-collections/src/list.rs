@@ -210,8 +210,7 @@ impl<S: Slot> ListMut<S> {
     fn has_room(&self, item: &[u8]) -> bool {
         let bytes = self.slot.bytes();
         let more = list_item_bytes(item.len());
-        item.len() < self.fill.lone
-            && bytes.len() + more <= PACKED_BYTES_MAX
+        bytes.len() + more <= PACKED_BYTES_MAX
             && self.fill.allows(count(bytes) + 1, bytes.len() + more)
     }
 

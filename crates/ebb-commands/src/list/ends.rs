@@ -233,6 +233,34 @@ mod tests {
     }
 
     #[test]
+    fn an_item_that_would_not_fit_makes_a_quicklist() {
+        let mut client = Client::new();
+        let mut encoding = |lines: &[&[&str]]| {
+            client.say("DEL l");
+            lines.iter().for_each(|line| drop(client.run(line)));
+            client.say("OBJECT ENCODING l").lines().nth(1).unwrap_or_default().to_owned()
+        };
+        let large = "x".repeat(8192);
+        for limit in ["3", "-1"] {
+            encoding(&[&["CONFIG", "SET", "list-max-listpack-size", limit]]);
+            let full: &[&str] = &["RPUSH", "l", "a", "b", "c"];
+            assert_eq!(encoding(&[full]), "listpack");
+            assert_eq!(encoding(&[full, &["RPUSH", "l", &large]]), "quicklist");
+            assert_eq!(encoding(&[full, &["LSET", "l", "0", &large]]), "quicklist");
+            assert_eq!(encoding(&[full, &["LINSERT", "l", "AFTER", "b", &large]]), "quicklist");
+            let again: &[&[&str]] =
+                &[full, &["LSET", "l", "0", &large], &["RPOP", "l", "2"], &["LSET", "l", "0", "c"]];
+            assert_eq!(encoding(again), "listpack");
+        }
+        assert_eq!(encoding(&[&["RPUSH", "l", &large]]), "quicklist");
+        let shorter = &large[..4000];
+        assert_eq!(encoding(&[&["RPUSH", "l", shorter]]), "listpack");
+        let all_alone: &[&str] = &["DEBUG", "QUICKLIST-PACKED-THRESHOLD", "1b"];
+        assert_eq!(encoding(&[all_alone, &["RPUSH", "l", "9", "xx", "yy"]]), "listpack");
+        encoding(&[&["DEBUG", "QUICKLIST-PACKED-THRESHOLD", "0"]]);
+    }
+
+    #[test]
     fn a_long_list_keeps_its_order() {
         let mut client = Client::new();
         (0..5000).for_each(|n| drop(client.say(&format!("RPUSH l item{n}"))));
