@@ -1,5 +1,6 @@
 //! The filters of CLIENT LIST and CLIENT KILL.
 
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -7,6 +8,9 @@ use ebb_engine::{Client, CommandError, Context};
 use ebb_types::number::parse_i64;
 
 use super::list::flags_of;
+
+/// The letters that FLAGS takes; some stand for what no client of this version can be.
+const FLAGS: &[u8] = b"OSMPxbtRBdcuAUreTIiEN";
 
 /// One condition.
 enum Test {
@@ -46,10 +50,6 @@ fn text(arg: &[u8]) -> String {
     String::from_utf8_lossy(arg).into_owned()
 }
 
-fn invalid(text: &'static str) -> impl Fn() -> CommandError {
-    move || CommandError::new(text)
-}
-
 impl Filter {
     /// One client by its address.
     pub(super) fn address(address: &[u8]) -> Filter {
@@ -81,18 +81,31 @@ impl Filter {
             };
             let test = if word == b"ID" {
                 let mut ids = vec![parse_id(value)?];
-                // CLIENT LIST takes several.
-                while let Some(Some(id)) = ctx.args.get(at).map(|arg| parse_i64(arg)) {
-                    ids.push(u64::try_from(id).map_err(|_| invalid_id())?);
+                while let Some(value) = ctx.args.get(at).filter(|arg| parse_i64(arg).is_some()) {
+                    ids.push(parse_id(value)?);
                     at += 1;
                 }
                 Test::Id(ids)
             } else {
-                Test::parse(ctx, word, value)?
+                Test::parse(ctx, word, value, wanted)?
             };
-            filter.tests.push((test, wanted));
+            filter.add(test, wanted);
         }
         Ok(filter)
+    }
+
+    /// Adds a condition. Numbers of clients add up; of another kind the last one counts.
+    fn add(&mut self, mut test: Test, wanted: bool) {
+        let alike = |(other, wants): &(Test, bool)| {
+            discriminant(other) == discriminant(&test) && *wants == wanted
+        };
+        if let Some(at) = self.tests.iter().position(alike) {
+            let (earlier, _) = self.tests.swap_remove(at);
+            if let (Test::Id(ids), Test::Id(more)) = (&mut test, earlier) {
+                ids.extend(more);
+            }
+        }
+        self.tests.push((test, wanted));
     }
 
     /// Whether a client passes.
@@ -111,29 +124,34 @@ fn parse_id(value: &[u8]) -> Result<u64, CommandError> {
 }
 
 impl Test {
-    fn parse(ctx: &Context<'_>, word: &[u8], value: &[u8]) -> Result<Test, CommandError> {
-        let seconds =
-            |what: &'static str| parse_i64(value).filter(|&age| age > 0).ok_or_else(invalid(what));
+    fn parse(
+        ctx: &Context<'_>,
+        word: &[u8],
+        value: &[u8],
+        wanted: bool,
+    ) -> Result<Test, CommandError> {
+        let not = if wanted { "" } else { "NOT-" };
         Ok(match word {
             b"TYPE" => Test::Type(parse_class(value)?),
             b"USER" if ctx.server.acl.user(value).is_some() => Test::User(value.to_vec()),
-            b"USER" => {
-                let user = text(value);
-                return Err(CommandError::new(format!("ERR No such user '{user}'")));
-            }
+            b"USER" => return refuse(format!("No such user '{}'", text(value))),
             b"ADDR" => Test::Address(text(value)),
             b"LADDR" => Test::LocalAddress(text(value)),
             b"IP" => Test::Ip(text(value)),
             b"NAME" => Test::Name(text(value)),
             b"LIB-NAME" => Test::LibName(text(value)),
             b"LIB-VER" => Test::LibVersion(text(value)),
-            b"FLAGS" => Test::Flags(text(value)),
-            b"DB" => {
-                let db = parse_i64(value).and_then(|db| usize::try_from(db).ok());
-                Test::Db(db.ok_or_else(invalid("ERR DB is not an integer or out of range"))?)
+            b"FLAGS" if value.iter().all(|flag| FLAGS.contains(flag)) => Test::Flags(text(value)),
+            b"FLAGS" => {
+                let filter = if wanted { "provided" } else { "NOT-FLAGS" };
+                return refuse(format!(
+                    "Unknown flags found in the {filter} filter: {}",
+                    text(value)
+                ));
             }
-            b"MAXAGE" => Test::Age(seconds("ERR maxage is not an integer or out of range")?),
-            b"IDLE" => Test::Idle(seconds("ERR idle is not an integer or out of range")?),
+            b"DB" => Test::Db(parse_db(ctx, value, not)?),
+            b"MAXAGE" => Test::Age(parse_seconds(value, "maxage")?),
+            b"IDLE" => Test::Idle(parse_seconds(value, "idle")?),
             _ => return Err(CommandError::Syntax),
         })
     }
@@ -149,7 +167,10 @@ impl Test {
             Test::User(user) => *names().user == user[..],
             Test::Address(address) => client.address == *address,
             Test::LocalAddress(address) => client.local_address == *address,
-            Test::Ip(ip) => client.address.rsplit_once(':').is_some_and(|(host, _)| host == ip),
+            Test::Ip(ip) => client.address.rsplit_once(':').is_some_and(|(host, _)| {
+                let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+                bracketed.unwrap_or(host) == ip
+            }),
             Test::Name(name) => names().name == *name,
             Test::LibName(name) => names().lib_name == *name,
             Test::LibVersion(version) => names().lib_version == *version,
@@ -166,11 +187,34 @@ impl Test {
     }
 }
 
+fn refuse<T>(text: String) -> Result<T, CommandError> {
+    Err(CommandError::new(format!("ERR {text}")))
+}
+
+fn parse_seconds(value: &[u8], word: &str) -> Result<i64, CommandError> {
+    match parse_i64(value) {
+        Some(seconds) if seconds > 0 => Ok(seconds),
+        Some(_) => refuse(format!("{word} should be greater than 0")),
+        None => refuse(format!("{word} is not an integer or out of range")),
+    }
+}
+
+fn parse_db(ctx: &Context<'_>, value: &[u8], not: &str) -> Result<usize, CommandError> {
+    let Some(db) = parse_i64(value).and_then(|db| i32::try_from(db).ok()) else {
+        return refuse(format!("{not}DB is not an integer or out of range"));
+    };
+    let databases = ctx.server.keyspace.databases();
+    match usize::try_from(db) {
+        Ok(db) if db < databases => Ok(db),
+        _ => refuse(format!("{not}DB number should be between 0 and {}", databases - 1)),
+    }
+}
+
 fn parse_class(value: &[u8]) -> Result<Class, CommandError> {
     match value.to_ascii_lowercase().as_slice() {
         b"normal" => Ok(Class::Normal),
         b"pubsub" => Ok(Class::Pubsub),
         b"master" | b"primary" | b"slave" | b"replica" => Ok(Class::Other),
-        _ => Err(CommandError::new(format!("ERR Unknown client type '{}'", text(value)))),
+        _ => refuse(format!("Unknown client type '{}'", text(value))),
     }
 }

@@ -274,6 +274,38 @@ mod tests {
     }
 
     #[test]
+    fn of_a_filter_given_twice_the_last_counts() {
+        let mut client = Client::new();
+        client.say("CLIENT SETNAME me");
+        let mut other = client.another();
+        other.say("CLIENT SETNAME you");
+        let mut names = |filters: &str| {
+            let text = client.say(&format!("CLIENT LIST {filters}"));
+            let lines = text.lines().filter(|line| line.starts_with("id="));
+            lines.map(|line| if line.contains(" name=me ") { 'm' } else { 'y' }).collect::<String>()
+        };
+        assert_eq!(names("NAME you NAME me"), "m");
+        assert_eq!(names("NOT-NAME you NOT-NAME me"), "y");
+        assert_eq!(names("NAME me NOT-NAME me"), "");
+        assert_eq!(names("ID 1 ID 2"), "my");
+        assert_eq!(names("ID 1 2 NOT-ID 2 NOT-ID 9"), "m");
+        assert_eq!(names("TYPE pubsub TYPE normal DB 3 DB 0"), "my");
+        assert_eq!(names("IP 127.0.0.1"), "my");
+        for (filter, error) in [
+            ("FLAGS NQ", "Unknown flags found in the provided filter: NQ"),
+            ("NOT-FLAGS Q", "Unknown flags found in the NOT-FLAGS filter: Q"),
+            ("DB 16", "DB number should be between 0 and 15"),
+            ("NOT-DB -1", "NOT-DB number should be between 0 and 15"),
+            ("NOT-DB x", "NOT-DB is not an integer or out of range"),
+            ("MAXAGE -1", "maxage should be greater than 0"),
+            ("IDLE x", "idle is not an integer or out of range"),
+            ("ID 1 x", "syntax error"),
+        ] {
+            assert_eq!(client.say(&format!("CLIENT LIST {filter}")), format!("-ERR {error}\r\n"));
+        }
+    }
+
+    #[test]
     fn clients_are_killed() {
         let mut client = Client::new();
         let other = client.another();
