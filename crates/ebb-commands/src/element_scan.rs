@@ -30,13 +30,35 @@ fn cursor(text: &[u8]) -> Option<u64> {
     Some(if is_negative { value.wrapping_neg() } else { value })
 }
 
+/// The type for which an argument is the word that leaves half of the elements out.
+fn bare_word(ctx: &Context<'_>, at: usize) -> Option<Type> {
+    match () {
+        () if ctx.is_word(at, "NOVALUES") => Some(Type::Hash),
+        () if ctx.is_word(at, "NOSCORES") => Some(Type::SortedSet),
+        () => None,
+    }
+}
+
+/// Whether an argument is such a word. One that is for another type is refused.
+pub(crate) fn is_bare_word(
+    ctx: &Context<'_>,
+    at: usize,
+    allowed: Option<Type>,
+) -> Result<bool, CommandError> {
+    match bare_word(ctx, at) {
+        None => Ok(false),
+        found if found == allowed => Ok(true),
+        Some(Type::Hash) => Err(CommandError::new("ERR NOVALUES option can only be used in HSCAN")),
+        Some(_) => Err(CommandError::new("ERR NOSCORES option can only be used in ZSCAN")),
+    }
+}
+
 impl<'a> Options<'a> {
-    /// Parses `key cursor [MATCH pattern] [COUNT count]` and the word, if there is one. A key that
-    /// is not there is answered at once, as in Redis before the options are looked at.
+    /// Parses `key cursor [MATCH pattern] [COUNT count] [NOVALUES | NOSCORES]`. A key that is not
+    /// there is answered at once, as in Redis before the options are looked at.
     pub(crate) fn parse(
         ctx: &mut Context<'a>,
         wanted: Type,
-        bare_word: Option<&str>,
     ) -> Result<Option<Options<'a>>, CommandError> {
         let cursor = cursor(ctx.arg(2)).ok_or(CommandError::new("ERR invalid cursor"))?;
         let key = ctx.key(1);
@@ -53,7 +75,7 @@ impl<'a> Options<'a> {
         let mut options = Options { cursor, pattern: None, count: 10, bare: false };
         let mut at = 3;
         while at < ctx.args.len() {
-            if bare_word.is_some_and(|word| ctx.is_word(at, word)) {
+            if is_bare_word(ctx, at, Some(wanted))? {
                 options.bare = true;
                 at += 1;
                 continue;

@@ -10,6 +10,8 @@ use ebb_engine::{
 use ebb_keyspace::POSITION_BITS;
 use ebb_types::{glob, number};
 
+use crate::element_scan;
+
 pub(super) static SCAN: CommandSpec = CommandSpec {
     name: "scan",
     summary: "Returns some keys, and the cursor with which to ask for the next.",
@@ -39,6 +41,7 @@ fn parse<'a>(ctx: &Context<'a>) -> Result<Options<'a>, CommandError> {
     let mut options = Options { pattern: None, count: 10, kind: None };
     let mut at = 2;
     while at < ctx.args.len() {
+        element_scan::is_bare_word(ctx, at, None)?;
         let Some(&value) = ctx.args.get(at + 1) else { return Err(CommandError::Syntax) };
         if ctx.is_word(at, "COUNT") {
             let count = ctx.int(at + 1)?;

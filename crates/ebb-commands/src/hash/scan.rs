@@ -29,7 +29,7 @@ pub(super) static HSCAN: CommandSpec = CommandSpec {
 };
 
 fn hscan(ctx: &mut Context<'_>) -> CommandResult {
-    let Some(options) = Options::parse(ctx, Type::Hash, Some("NOVALUES"))? else { return Ok(()) };
+    let Some(options) = Options::parse(ctx, Type::Hash)? else { return Ok(()) };
     let (key, now_ms) = (ctx.key(1), ctx.now_ms);
     let (hash, reply) = ctx.read_hash_and_reply(&key)?;
     let mut found: Vec<Vec<u8>> = Vec::new();
@@ -66,6 +66,10 @@ mod tests {
             "*2\r\n$1\r\n0\r\n*2\r\n$1\r\nb\r\n$1\r\n2\r\n"
         );
         assert_eq!(client.say("HSCAN h 0 NOVALUES MATCH b"), "*2\r\n$1\r\n0\r\n*1\r\n$1\r\nb\r\n");
+        assert_eq!(
+            client.say("HSCAN h 0 NOSCORES"),
+            "-ERR NOSCORES option can only be used in ZSCAN\r\n"
+        );
         assert_eq!(client.say("HSCAN nothing 0"), "*2\r\n$1\r\n0\r\n*0\r\n");
         assert_eq!(client.say("HSCAN h x"), "-ERR invalid cursor\r\n");
     }

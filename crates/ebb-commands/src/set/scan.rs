@@ -28,7 +28,7 @@ pub(super) static SSCAN: CommandSpec = CommandSpec {
 };
 
 fn sscan(ctx: &mut Context<'_>) -> CommandResult {
-    let Some(options) = Options::parse(ctx, Type::Set, None)? else { return Ok(()) };
+    let Some(options) = Options::parse(ctx, Type::Set)? else { return Ok(()) };
     let key = ctx.key(1);
     let (set, reply) = ctx.read_set_and_reply(&key)?;
     let mut found: Vec<Vec<u8>> = Vec::new();

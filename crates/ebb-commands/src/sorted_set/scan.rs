@@ -22,6 +22,7 @@ pub(super) static ZSCAN: CommandSpec = CommandSpec {
         Argument::integer("cursor"),
         Argument::new("pattern", ArgumentKind::Pattern).after("MATCH").optional(),
         Argument::integer("count").after("COUNT").optional(),
+        Argument::word("noscores", "NOSCORES").optional().since("9.1.0"),
     ],
     tips: &["nondeterministic_output"],
     run: zscan,
@@ -29,7 +30,7 @@ pub(super) static ZSCAN: CommandSpec = CommandSpec {
 };
 
 fn zscan(ctx: &mut Context<'_>) -> CommandResult {
-    let Some(options) = Options::parse(ctx, Type::SortedSet, None)? else { return Ok(()) };
+    let Some(options) = Options::parse(ctx, Type::SortedSet)? else { return Ok(()) };
     let key = ctx.key(1);
     let (set, reply) = ctx.read_sorted_set_and_reply(&key)?;
     let mut found: Vec<Vec<u8>> = Vec::new();
@@ -41,7 +42,9 @@ fn zscan(ctx: &mut Context<'_>) -> CommandResult {
                 seen += 1;
                 if options.matches(member) {
                     found.push(member.to_vec());
-                    found.push(format_f64(score));
+                    if !options.bare {
+                        found.push(format_f64(score));
+                    }
                 }
             });
             (next, seen)
@@ -62,6 +65,11 @@ mod tests {
         assert_eq!(
             client.say("ZSCAN z 0 MATCH b*"),
             "*2\r\n$1\r\n0\r\n*2\r\n$1\r\nb\r\n$3\r\n2.5\r\n"
+        );
+        assert_eq!(client.say("ZSCAN z 0 NOSCORES MATCH b"), "*2\r\n$1\r\n0\r\n*1\r\n$1\r\nb\r\n");
+        assert_eq!(
+            client.say("ZSCAN z 0 NOVALUES"),
+            "-ERR NOVALUES option can only be used in HSCAN\r\n"
         );
         assert_eq!(client.say("ZSCAN nothing 0"), "*2\r\n$1\r\n0\r\n*0\r\n");
         assert_eq!(client.say("ZSCAN z 0 COUNT 0"), "-ERR syntax error\r\n");
