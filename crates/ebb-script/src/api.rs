@@ -175,6 +175,7 @@ fn constants(lua: &Lua) -> mlua::Result<Table> {
     }
     let parts = REDIS_VERSION.split('.').map(|part| part.parse().unwrap_or(0));
     let version = parts.fold(0, |number: u32, part: u32| number << 8 | part);
+    table.set("SERVER_NAME", "ebb")?;
     table.set("REDIS_VERSION", REDIS_VERSION)?;
     table.set("REDIS_VERSION_NUM", version)?;
     Ok(table)

@@ -288,7 +288,7 @@ local function new_cjson()
 end
 visible.cjson = protect(new_cjson())
 
--- The server's own functions.
+-- The server's own functions; scripts for Valkey call the table `server`.
 
 local redis = merge(merge({}, host.constants), host.redis)
 
@@ -303,6 +303,7 @@ if not is_function_vm then
 end
 
 visible.redis = protect(redis)
+visible.server = visible.redis
 
 local function missing(_, name)
   local text = "Script attempted to access nonexistent global variable '%s'"
@@ -322,9 +323,8 @@ for name in pairs(host.constants) do
 end
 loading.log = redis.log
 loading.register_function = host.register
-local while_loading = setmetatable({ redis = protect(setmetatable(loading, { __index = missing })) }, {
-  __index = missing,
-})
+loading = protect(setmetatable(loading, { __index = missing }))
+local while_loading = setmetatable({ redis = loading, server = loading }, { __index = missing })
 
 -- An error as a table with its text, and the line of the script where it was raised.
 local function locate(err)

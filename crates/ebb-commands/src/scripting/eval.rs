@@ -175,6 +175,19 @@ mod tests {
     }
 
     #[test]
+    fn the_server_has_two_names() {
+        let mut client = Client::new();
+        assert_eq!(eval(&mut client, "return server.call('set', KEYS[1], 7)"), "+OK\r\n");
+        assert_eq!(
+            eval(&mut client, "return {server.SERVER_NAME, redis.SERVER_NAME}"),
+            "*2\r\n$3\r\nebb\r\n$3\r\nebb\r\n"
+        );
+        let library = "#!lua name=l\nserver.register_function('f', function() return server.pcall('get', 'k') end)";
+        assert_eq!(client.run(&["FUNCTION", "LOAD", library]), "$1\r\nl\r\n");
+        assert_eq!(client.say("FCALL f 0"), "$1\r\n7\r\n");
+    }
+
+    #[test]
     fn large_values_and_many_arguments_pass() {
         let mut client = Client::new();
         client.run(&["SET", "big", &"x".repeat(100_000)]);
