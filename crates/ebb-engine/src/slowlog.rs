@@ -81,6 +81,10 @@ impl CommandLogs {
         args: &[&[u8]],
         client: (String, String),
     ) {
+        if max_len == 0 {
+            // The log is off, and numbers none.
+            return;
+        }
         let mut log = self.log(kind).lock();
         let id = log.next_id;
         log.next_id += 1;

@@ -12,6 +12,7 @@ pub(super) const GETUSER: CommandSpec = CommandSpec {
     arity: 3,
     flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
     arguments: &[Argument::string("username")],
+    secret: |_, at| at >= 2,
     run: getuser,
     ..CommandSpec::NEW
 };

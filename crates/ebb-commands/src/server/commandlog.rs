@@ -196,6 +196,18 @@ mod tests {
     use crate::testing::Client;
 
     #[test]
+    fn without_entries_none_is_numbered() {
+        let options = [("slowlog-log-slower-than", "0"), ("slowlog-max-len", "0")];
+        let mut client = Client::with_config(&options);
+        client.say("PING");
+        client.say("CONFIG SET slowlog-max-len 10");
+        client.say("ACL GETUSER secret");
+        let log = client.say("SLOWLOG GET");
+        assert!(log.starts_with("*2\r\n*6\r\n:1\r\n"), "{log}");
+        assert!(log.contains("$7\r\nGETUSER\r\n$10\r\n(redacted)\r\n"), "{log}");
+    }
+
+    #[test]
     fn commands_are_logged() {
         let mut client = Client::with_config(&[
             ("slowlog-log-slower-than", "0"),
