@@ -249,5 +249,8 @@ mod tests {
         assert!(info.contains("number_of_cached_scripts:501\r\n"), "{info}");
         assert!(info.contains("evicted_scripts:1100\r\n"), "{info}");
         assert_eq!(client.run(&["EVAL", "return 0", "0"]), ":0\r\n");
+        client.say("CONFIG RESETSTAT");
+        let info = client.say("INFO everything");
+        assert!(info.contains("evicted_scripts:0\r\n"), "{info}");
     }
 }

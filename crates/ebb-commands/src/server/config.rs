@@ -136,6 +136,7 @@ fn resetstat(ctx: &mut Context<'_>) -> CommandResult {
     ctx.server.counters.reset();
     ebb_keyspace::lazyfree::reset_freed();
     ctx.server.partitions.reset_counters();
+    ctx.server.scripting.cache.lock().evicted = 0;
     ctx.each_shard(|shard| shard.dbs().iter_mut().for_each(Db::reset_uses));
     ctx.server.errors.reset();
     stats::reset_totals(ctx.server.workers.iter().map(|worker| &worker.totals));
