@@ -17,15 +17,17 @@
 //! A wait ends once: by being served, by its time, by CLIENT UNBLOCK, or with its client. Whoever
 //! ends it does so under the lock of [`Blocked`].
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use ebb_keyspace::wait::Waiter;
 use ebb_keyspace::{Key, Keyspace, Type};
 use ebb_resp::Protocol;
 use parking_lot::Mutex;
 
+use crate::acl::Denial;
 use crate::clients::Client;
 use crate::context::Context;
 use crate::dispatch::Executor;
@@ -78,6 +80,8 @@ pub struct Blocked {
     /// When it may find something without a change; [`NEVER`] if only a change helps.
     again_ms: AtomicI64,
     on_timeout: fn(&mut Reply),
+    /// The version of the rules under which it was allowed.
+    rules: u64,
     is_over: Mutex<bool>,
 }
 
@@ -99,6 +103,16 @@ pub enum Unblock {
 /// Clients that wait.
 pub fn waiting() -> usize {
     WAITING.load(Ordering::Relaxed)
+}
+
+/// Keys for which a client waits that wants to be told, too, when they are gone.
+pub fn keys_watched_for_loss(server: &Server) -> usize {
+    let clients = server.clients.all();
+    let waiting = clients.iter().filter_map(|client| client.blocked.lock().clone());
+    let concerned = waiting.filter(|blocked| blocked.kind.is_none() && !blocked.is_over());
+    let keys: HashSet<_> =
+        concerned.flat_map(|blocked| blocked.awaited().collect::<Vec<_>>()).collect();
+    keys.len()
 }
 
 impl Blocked {
@@ -130,6 +144,14 @@ impl Blocked {
     /// The database and the keys that it waits for.
     pub(crate) fn awaited(&self) -> impl Iterator<Item = (usize, Box<[u8]>)> {
         self.args[self.keys.clone()].iter().map(|key| (self.db, key.as_slice().into()))
+    }
+
+    /// Why its user may not run it any more, if the rules have changed since it began to wait.
+    fn denial(&self, server: &Server, session: &mut Session, args: &[&[u8]]) -> Option<Denial> {
+        if server.acl.version() == self.rules {
+            return None;
+        }
+        session.may_run(server, self.command, args).err()
     }
 
     /// Gives up because the time has come. The reply, unless the wait is over already.
@@ -261,12 +283,14 @@ impl Context<'_> {
             deadline_ms: wait.deadline_ms,
             again_ms: AtomicI64::new(wait.again_ms.unwrap_or(NEVER)),
             on_timeout: wait.on_timeout,
+            rules: self.server.acl.version(),
             is_over: Mutex::new(false),
         });
         for at in wait.keys {
             let key = self.key(at);
             let (db, client) = (self.session.db, self.session.id());
-            self.shard(&key).wait.add(db, key.bytes(), client);
+            let waiter = Waiter { client, watches_for_loss: wait.kind.is_none() };
+            self.shard(&key).wait.add(db, key.bytes(), waiter);
         }
         WAITING.fetch_add(1, Ordering::Relaxed);
         *self.session.client.blocked.lock() = Some(Arc::clone(&blocked));
@@ -307,21 +331,25 @@ pub(crate) fn serve(
     attendant: &mut dyn Attendant,
 ) {
     let mut post = Post::default();
+    // What changed the keys may have taken long.
+    executor.look_at_the_clock();
     while let Some((db, key)) = executor.journal.ready.pop_front() {
         let keyspace = locks.keyspace();
         let shard = keyspace.shard_of(keyspace.hasher().hash(&key));
         patiently(|| locks.hold_one(shard));
-        for number in locks.shard(shard).wait.clients(db, &key) {
-            let client = executor.server.clients.get(number);
+        let mut is_gone = false;
+        for waiter in locks.shard(shard).wait.clients(db, &key) {
+            if is_gone && !waiter.watches_for_loss {
+                continue;
+            }
+            let client = executor.server.clients.get(waiter.client);
             let blocked = client.and_then(|client| client.blocked.lock().clone());
             let Some(blocked) = blocked.filter(|blocked| !blocked.is_over()) else {
                 patiently(|| locks.hold_one(shard));
-                locks.shard(shard).wait.remove(db, &key, number);
+                locks.shard(shard).wait.remove(db, &key, waiter.client);
                 continue;
             };
-            if !serve_one(executor, locks, attendant, &mut post, &blocked, (db, &key)) {
-                break;
-            }
+            is_gone = !serve_one(executor, locks, attendant, &mut post, &blocked, (db, &key));
         }
     }
     locks.release();
@@ -336,7 +364,7 @@ fn patiently(mut take: impl FnMut() -> Result<(), Busy>) {
     }
 }
 
-/// Serves one client, if the key suits it; answers whether others may find something, too.
+/// Serves one client, if the key suits it; answers whether there may be something left for others.
 fn serve_one(
     executor: &mut Executor,
     locks: &mut Locks<'static>,
@@ -368,11 +396,15 @@ fn serve_one(
     let mut session = Session::new(Arc::clone(&blocked.client), true);
     (session.db, session.protocol) = (blocked.db, blocked.protocol);
     session.is_retry = true;
+    session.last_command = blocked.command.number + 1;
     let mut reply = Reply::default();
     reply.set_protocol(blocked.protocol);
     // The reply comes first, then what the client is told of its own change.
     executor.journal.effects.post.hold(blocked.client.id);
-    executor.retry(blocked.command, &args, &mut session, locks, attendant, &mut reply);
+    let denial = blocked.denial(executor.server, &mut session, &args);
+    if denial.is_none() {
+        executor.retry(blocked.command, &args, &mut session, locks, attendant, &mut reply);
+    }
     if session.would_block {
         let again_ms = session.again_ms.unwrap_or(NEVER);
         if blocked.again_ms.swap(again_ms, Ordering::Relaxed) != again_ms && again_ms != NEVER {
@@ -383,8 +415,12 @@ fn serve_one(
         return true;
     }
     *is_over = true;
+    // Let go before a denial is logged: what the log says of a client includes whether it waits.
     drop(is_over);
     WAITING.fetch_sub(1, Ordering::Relaxed);
+    if let Some(denial) = denial {
+        executor.refuse(blocked.command, &args, &mut session, &denial, &mut reply);
+    }
     for key in &args[blocked.keys.clone()] {
         let key = keyspace.key(key);
         locks.shard_of(&key).wait.remove(blocked.db, key.bytes(), blocked.client.id);

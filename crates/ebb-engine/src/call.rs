@@ -43,7 +43,6 @@ pub(crate) fn run(
 ) {
     let mark = reply.mark();
     recorder.enter(call.command);
-    session.last_command = call.command.number + 1;
     let spec = call.command.spec;
     let mut context = Context {
         args: call.args,

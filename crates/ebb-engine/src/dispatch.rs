@@ -198,6 +198,11 @@ impl Executor {
         self.recorder.finish(&mut self.journal);
     }
 
+    /// Takes the present time for what comes.
+    pub(crate) fn look_at_the_clock(&mut self) {
+        self.now_ms = unix_ms();
+    }
+
     /// Runs a command again that waits, under the locks of its keys.
     pub(crate) fn retry(
         &mut self,
@@ -212,6 +217,20 @@ impl Executor {
         let call = call::Call { command, args, shared_args: &[], hashed: None, bytes: 0, now_ms };
         let Executor { server, journal, random, recorder, .. } = self;
         call::run(server, call, session, locks, journal, random, recorder, attendant, reply);
+    }
+
+    /// Answers a command that waited, and that its user may not run any more.
+    pub(crate) fn refuse(
+        &mut self,
+        command: &'static Command,
+        args: &[&[u8]],
+        session: &mut Session,
+        denial: &acl::Denial,
+        reply: &mut Reply,
+    ) {
+        let error = acl::refusal(self.server, session, command, args, denial);
+        self.recorder.reject(Some(command.number), &error.code());
+        reply.error(&error.text());
     }
 
     /// Hashes the command's key.
@@ -297,6 +316,10 @@ impl Run<'_, '_> {
     }
 
     fn answer(&mut self, prepared: &Prepared, reply: &mut Reply) {
+        self.session.last_command = match prepared.resolved {
+            Resolved::Command(command) => command.number + 1,
+            Resolved::Unknown | Resolved::UnknownSubcommand(_) => 0,
+        };
         let command = match self.admit(prepared) {
             Ok(command) => command,
             Err(rejection) => {

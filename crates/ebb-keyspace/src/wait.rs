@@ -14,10 +14,19 @@ pub fn keys() -> usize {
 /// A database and a key in it.
 type Name = (usize, Box<[u8]>);
 
-/// The keys of one shard that clients wait for, and the clients' numbers.
+/// Who waits for a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiter {
+    /// The client's number.
+    pub client: u64,
+    /// Whether it is to be served, too, when the key is gone.
+    pub watches_for_loss: bool,
+}
+
+/// The keys of one shard that clients wait for.
 #[derive(Default)]
 pub struct WaitTable {
-    keys: HashMap<Name, VecDeque<u64>>,
+    keys: HashMap<Name, VecDeque<Waiter>>,
 }
 
 impl WaitTable {
@@ -33,13 +42,13 @@ impl WaitTable {
     }
 
     /// Adds a client behind the others. A client that names a key twice waits for it once.
-    pub fn add(&mut self, db: usize, key: &[u8], client: u64) {
+    pub fn add(&mut self, db: usize, key: &[u8], waiter: Waiter) {
         let clients = self.keys.entry((db, key.into())).or_insert_with(|| {
             KEYS.fetch_add(1, Ordering::Relaxed);
             VecDeque::new()
         });
-        if clients.back() != Some(&client) && !clients.contains(&client) {
-            clients.push_back(client);
+        if clients.back() != Some(&waiter) && !clients.contains(&waiter) {
+            clients.push_back(waiter);
         }
     }
 
@@ -47,7 +56,7 @@ impl WaitTable {
     pub fn remove(&mut self, db: usize, key: &[u8], client: u64) {
         let name = (db, key.into());
         if let Some(clients) = self.keys.get_mut(&name) {
-            clients.retain(|&other| other != client);
+            clients.retain(|waiter| waiter.client != client);
             if clients.is_empty() {
                 self.keys.remove(&name);
                 KEYS.fetch_sub(1, Ordering::Relaxed);
@@ -61,7 +70,7 @@ impl WaitTable {
     }
 
     /// The clients that wait for a key, the first who came first.
-    pub fn clients(&self, db: usize, key: &[u8]) -> Vec<u64> {
+    pub fn clients(&self, db: usize, key: &[u8]) -> Vec<Waiter> {
         let clients = self.keys.get(&(db, Box::from(key)));
         clients.map(|clients| clients.iter().copied().collect()).unwrap_or_default()
     }

@@ -214,6 +214,39 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_needs_the_permission_when_served() {
+        let mut client = Client::new();
+        let mut other = client.another();
+        other.say("ACL SETUSER ann on nopass +@all allkeys");
+        client.say("AUTH ann x");
+        assert_eq!(client.say("BLPOP a 0"), "");
+        other.say("ACL SETUSER ann resetkeys");
+        other.say("CONFIG RESETSTAT");
+        other.say("RPUSH a 1");
+        assert_eq!(client.mail(), "-NOPERM No permissions to access a key\r\n");
+        assert_eq!(other.say("LLEN a"), ":1\r\n");
+        let info = other.say("INFO commandstats");
+        let counted =
+            "cmdstat_blpop:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0";
+        assert!(info.contains(counted), "{info}");
+        let log = other.say("ACL LOG");
+        assert!(log.contains("$8\r\ntoplevel\r\n$6\r\nobject\r\n$1\r\na\r\n"), "{log}");
+    }
+
+    #[test]
+    fn what_is_due_when_a_transaction_is_over_serves_nobody() {
+        let mut client = Client::with_config(&[("enable-debug-command", "yes")]);
+        let mut other = client.another();
+        assert_eq!(client.say("BLPOP a 0"), "");
+        for command in ["MULTI", "RPUSH a 1", "PEXPIRE a 20", "DEBUG SLEEP 0.05", "EXEC"] {
+            other.say(command);
+        }
+        assert_eq!(client.mail(), "");
+        other.say("RPUSH a 2");
+        assert_eq!(client.mail(), "*2\r\n$1\r\na\r\n$1\r\n2\r\n");
+    }
+
+    #[test]
     fn nobody_waits_in_a_transaction() {
         let mut client = Client::new();
         client.say("MULTI");

@@ -260,4 +260,26 @@ mod tests {
         assert_eq!(client.say("XGROUP DESTROY s g"), ":0\r\n");
         assert!(client.say("XGROUP HELP").contains("CREATE <key>"));
     }
+
+    #[test]
+    fn keys_are_counted_that_groups_wait_for() {
+        let mut client = Client::new();
+        client.say("XADD s 1-1 a b");
+        let mut other = client.another();
+        let keys = |client: &mut Client| {
+            let info = client.say("INFO clients");
+            let at = info.find("total_blocking_keys_on_nokey:").unwrap();
+            info[at..].lines().next().unwrap().to_owned()
+        };
+        client.say("XGROUP CREATE s g $");
+        assert_eq!(other.say("XREAD BLOCK 0 STREAMS s $"), "");
+        // It comes first, and the loss of the key is none of its business.
+        assert_eq!(keys(&mut client), "total_blocking_keys_on_nokey:0");
+        let mut third = client.another();
+        assert_eq!(third.say("XREADGROUP GROUP g c BLOCK 0 STREAMS s >"), "");
+        assert_eq!(keys(&mut client), "total_blocking_keys_on_nokey:1");
+        client.say("DEL s");
+        assert!(third.mail().starts_with("-NOGROUP"));
+        assert_eq!(keys(&mut client), "total_blocking_keys_on_nokey:0");
+    }
 }

@@ -133,7 +133,6 @@ pub fn note(
     };
     counter.fetch_add(1, Ordering::Relaxed);
     let username = session.user(server).name.to_vec();
-    session.last_command = command.number + 1;
     let object = denial.object(command, args);
     let denied = Denied { reason: denial.reason(), context, object, username };
     write_log(server, session, denied);
@@ -153,7 +152,9 @@ pub fn note_login(server: &Server, session: &Session, username: &[u8], word: &[u
 
 fn write_log(server: &Server, session: &Session, denied: Denied) {
     let now_ms = crate::server::unix_ms();
-    session.publish(now_ms);
+    if !session.is_retry {
+        session.publish(now_ms);
+    }
     let mut client_info = String::new();
     (server.host.describe_client)(server, &session.client, &mut client_info);
     let max = server.config.get(id::ACLLOG_MAX_LEN) as usize;
@@ -172,12 +173,23 @@ pub(crate) fn admit(
     command: &Command,
     args: &[&[u8]],
 ) -> Result<(), CommandError> {
-    session.may_run(server, command, args).map_err(|denial| {
-        let context = context_of(session);
-        note(server, session, command, args, &denial, context);
-        let text = denial.text(&session.user(server), command);
-        CommandError::new(format!("NOPERM {text}"))
-    })
+    session
+        .may_run(server, command, args)
+        .map_err(|denial| refusal(server, session, command, args, &denial))
+}
+
+/// What a denied request answers; it is counted and logged.
+pub(crate) fn refusal(
+    server: &Server,
+    session: &mut Session,
+    command: &Command,
+    args: &[&[u8]],
+    denial: &Denial,
+) -> CommandError {
+    let context = context_of(session);
+    note(server, session, command, args, denial, context);
+    let text = denial.text(&session.user(server), command);
+    CommandError::new(format!("NOPERM {text}"))
 }
 
 /// The same for a command of a transaction, which was allowed when it was queued.

@@ -27,7 +27,7 @@ use parking_lot::RwLock;
 
 pub use check::Denial;
 pub use gate::{Access, note, note_login};
-pub(crate) use gate::{admit, admit_from_script, admit_queued};
+pub(crate) use gate::{admit, admit_from_script, admit_queued, refusal};
 pub use log::{AclLog, Denied, LogContext, LogEntry};
 pub use password::{PasswordHash, generate};
 pub use rules::{RuleError, Surroundings, has_spaces, merge_selectors};

@@ -214,9 +214,9 @@ pub fn describe(server: &Server, client: &Client, text: &mut String) {
     let _ = writeln!(
         text,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} \
-         multi={} qbuf={query} qbuf-free={free} argv-mem={argv} multi-mem={multi} rbs=0 rbp=0 \
-         obl=0 oll={} omem={output} tot-mem={total} events={events} cmd={command} user={} \
-         redir={redirect} resp={} lib-name={} lib-ver={} watch={} tot-net-in={} tot-net-out={} \
+         multi={} watch={} qbuf={query} qbuf-free={free} argv-mem={argv} multi-mem={multi} rbs=0 \
+         rbp=0 obl=0 oll={} omem={output} tot-mem={total} events={events} cmd={command} user={} \
+         redir={redirect} resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} \
          tot-cmds={} io-thread={}",
         client.id,
         client.address,
@@ -231,12 +231,12 @@ pub fn describe(server: &Server, client: &Client, text: &mut String) {
         count(&figures.patterns),
         count(&figures.shard_channels),
         figures.multi.load(Ordering::Relaxed),
+        count(&figures.watch),
         count(&figures.output_chunks),
         String::from_utf8_lossy(&names.user),
         figures.protocol.load(Ordering::Relaxed),
         names.lib_name,
         names.lib_version,
-        count(&figures.watch),
         figures.net_in.load(Ordering::Relaxed),
         figures.net_out.load(Ordering::Relaxed),
         figures.commands.load(Ordering::Relaxed),
@@ -271,6 +271,32 @@ mod tests {
         assert_eq!(ids(&mut client, "CLIENT LIST SKIPME yes"), 1);
         assert_eq!(client.say("CLIENT LIST TYPE odd"), "-ERR Unknown client type 'odd'\r\n");
         assert_eq!(client.say("CLIENT LIST ID 0"), "-ERR client-id should be greater than 0\r\n");
+    }
+
+    #[test]
+    fn the_last_request_is_told_of() {
+        let mut client = Client::new();
+        let mut other = client.another();
+        for (line, shown) in [
+            ("MULTI", "multi"),
+            ("INCR x", "incr"),
+            ("EXEC", "exec"),
+            ("EVAL return(redis.call('INCR','x')) 0", "eval"),
+            ("GET", "get"),
+            ("CONFIG GET", "config|get"),
+            ("CONFIG NOTHING", "NULL"),
+            ("GET x", "get"),
+            ("NOTHING", "NULL"),
+        ] {
+            other.say(line);
+            other.session.publish(0);
+            let list = client.say("CLIENT LIST ID 2");
+            assert!(list.contains(&format!(" cmd={shown} ")), "{line}: {list}");
+            assert!(
+                list.contains(" multi=-1 watch=0 qbuf=") || line.starts_with(['M', 'I']),
+                "{list}"
+            );
+        }
     }
 
     #[test]

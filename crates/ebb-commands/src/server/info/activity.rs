@@ -31,7 +31,7 @@ pub(super) fn clients(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("clients_in_timeout_table", clients.iter().filter(|c| c.has_deadline()).count());
     text.field("total_watched_keys", watched);
     text.field("total_blocking_keys", ebb_keyspace::wait::keys());
-    text.field("total_blocking_keys_on_nokey", 0);
+    text.field("total_blocking_keys_on_nokey", blocking::keys_watched_for_loss(ctx.server));
     let now_ms = unix_ms();
     let (reason, actions) = match ctx.server.paused(now_ms) {
         PauseMode::Off => ("none", "none"),
