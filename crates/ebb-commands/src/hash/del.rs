@@ -1,8 +1,7 @@
 //! HDEL, HGETDEL: removing fields.
 
 use ebb_engine::{
-    Argument, CommandError, CommandResult, CommandSpec, Context, Event, Flags, Group, KeyFlags,
-    KeySpec,
+    Argument, CommandResult, CommandSpec, Context, Event, Flags, Group, KeyFlags, KeySpec,
 };
 
 use super::fields;
@@ -64,12 +63,8 @@ fn hdel(ctx: &mut Context<'_>) -> CommandResult {
 
 fn hgetdel(ctx: &mut Context<'_>) -> CommandResult {
     let (key, args) = (ctx.key(1), ctx.args);
-    let names = fields::parse(args, 2)?;
-    if names.end != args.len() {
-        return Err(CommandError::new(
-            "ERR The `numfields` parameter must match the number of arguments",
-        ));
-    }
+    ctx.read_hash(&key)?;
+    let names = fields::parse(args, 2, fields::NOT_POSITIVE)?;
     let mut hash = ctx.edit_hash(&key)?;
     let mut values = Vec::with_capacity(names.len());
     let mut removed = 0;

@@ -5,8 +5,8 @@
 
 use ebb_collections::HashRef;
 use ebb_engine::{
-    Argument, ArgumentKind, CommandError, CommandResult, CommandSpec, Context, Event, Flags, Group,
-    KeyFlags, KeySpec,
+    Argument, ArgumentKind, CommandResult, CommandSpec, Context, Event, Flags, Group, KeyFlags,
+    KeySpec,
 };
 
 use super::fields;
@@ -102,7 +102,6 @@ pub(super) static HPERSIST: CommandSpec = CommandSpec {
     name: "hpersist",
     summary: "Takes the deadlines of fields away.",
     arity: -5,
-    flags: Flags::WRITE.and(Flags::FAST),
     arguments: &[Argument::key("key", 0), FIELDS],
     run: persist,
     ..SETTER
@@ -175,26 +174,16 @@ impl Condition {
     }
 }
 
-/// The greatest deadline of a field, in milliseconds since 1970: 46 bits, as in Redis.
-const DEADLINE_MAX: i64 = (1 << 46) - 1;
-
 fn set(ctx: &mut Context<'_>, unit: Unit) -> CommandResult {
     let (key, args, now_ms) = (ctx.key(1), ctx.args, ctx.now_ms);
-    let invalid = || {
-        let name = ctx.command.name;
-        CommandError::new(format!("ERR invalid expire time in '{name}' command"))
-    };
-    let value = ctx.int(2)?;
-    if value < 0 {
-        return Err(CommandError::new("ERR invalid expire time, must be >= 0"));
-    }
-    let deadline =
-        unit.to_unix_ms(value, now_ms).filter(|&at| at <= DEADLINE_MAX).ok_or_else(invalid)?;
+    // Of a key of another type Redis says so before it looks at anything else.
+    ctx.read_hash(&key)?;
+    let deadline = fields::deadline(ctx, ctx.arg(2), unit)?;
     let (condition, at) = match Condition::of_word(ctx.arg(3)) {
         Some(condition) => (condition, 4),
         None => (Condition::Always, 3),
     };
-    let names = exact_fields(args, at)?;
+    let names = fields::parse(args, at, fields::NOT_ABOVE_0)?;
     let Some(mut hash) = ctx.edit_hash(&key)? else {
         answer(ctx, &vec![NO_FIELD; names.len()]);
         return Ok(());
@@ -228,17 +217,6 @@ fn set(ctx: &mut Context<'_>, unit: Unit) -> CommandResult {
     Ok(())
 }
 
-/// The positions of the fields, which must be all that is left of the arguments.
-fn exact_fields(args: &[&[u8]], at: usize) -> Result<std::ops::Range<usize>, CommandError> {
-    let names = fields::parse(args, at)?;
-    if names.end != args.len() {
-        return Err(CommandError::new(
-            "ERR The `numfields` parameter must match the number of arguments",
-        ));
-    }
-    Ok(names)
-}
-
 fn answer(ctx: &mut Context<'_>, answers: &[i64]) {
     ctx.reply.array(answers.len());
     answers.iter().for_each(|&answer| ctx.reply.integer(answer));
@@ -246,7 +224,8 @@ fn answer(ctx: &mut Context<'_>, answers: &[i64]) {
 
 fn persist(ctx: &mut Context<'_>) -> CommandResult {
     let (key, args) = (ctx.key(1), ctx.args);
-    let names = exact_fields(args, 2)?;
+    ctx.read_hash(&key)?;
+    let names = fields::parse(args, 2, fields::NOT_POSITIVE)?;
     let Some(mut hash) = ctx.edit_hash(&key)? else {
         answer(ctx, &vec![NO_FIELD; names.len()]);
         return Ok(());
@@ -274,7 +253,8 @@ fn persist(ctx: &mut Context<'_>) -> CommandResult {
 
 fn get(ctx: &mut Context<'_>, shown: fn(i64, i64) -> i64) -> CommandResult {
     let (key, args, now_ms) = (ctx.key(1), ctx.args, ctx.now_ms);
-    let names = exact_fields(args, 2)?;
+    ctx.read_hash(&key)?;
+    let names = fields::parse(args, 2, fields::NOT_POSITIVE)?;
     let (hash, reply) = ctx.read_hash_and_reply(&key)?;
     let hash = hash.unwrap_or(HashRef::Packed(&[], false));
     reply.array(names.len());
@@ -313,10 +293,16 @@ mod tests {
         let mut client = Client::new();
         client.say("HSET h a 1");
         assert!(client.say("HEXPIRE h 10 FIELDS 2 a").contains("must match"));
-        assert!(client.say("HEXPIRE h 10 FIELDS 0 a").contains("positive integer"));
+        assert!(client.say("HEXPIRE h 10 FIELDS 0 a").contains("greater than 0"));
+        assert!(client.say("HTTL h FIELDS 0 a").contains("positive integer"));
+        assert!(client.say("HEXPIRE h 10 FIELDS 4294967296 a").contains("must match"));
         assert!(client.say("HEXPIRE h 10 FIELD 1 a").contains("FIELDS is missing"));
         assert!(client.say("HEXPIRE h -1 FIELDS 1 a").contains("must be >= 0"));
         assert!(client.say("HPEXPIRE h 9223372036854775807 FIELDS 1 a").contains("invalid expire"));
+        client.say("SET s x");
+        for line in ["HEXPIRE s x FIELDS 0 a", "HTTL s FIELDS 0 a", "HPERSIST s FIELD 1 a"] {
+            assert!(client.say(line).starts_with("-WRONGTYPE"), "{line}");
+        }
     }
 
     #[test]

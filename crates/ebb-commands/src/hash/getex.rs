@@ -1,13 +1,16 @@
 //! HGETEX, HSETEX: reading and setting fields together with their deadlines.
 
+use std::ops::Range;
+
 use ebb_collections::FieldDeadline;
 use ebb_engine::{
     Argument, CommandError, CommandResult, CommandSpec, Context, Event, Flags, Group, KeyFlags,
     KeySpec,
 };
+use ebb_types::number::parse_i64;
 
 use super::fields;
-use crate::deadline::{OPTIONS, Unit, positive};
+use crate::deadline::{OPTIONS, Unit};
 
 pub(super) static HGETEX: CommandSpec = CommandSpec {
     name: "hgetex",
@@ -70,55 +73,91 @@ pub(super) static HSETEX: CommandSpec = CommandSpec {
     ..CommandSpec::NEW
 };
 
-/// Which fields or keys must be there.
+/// What HSETEX is told besides fields.
 #[derive(Default)]
 struct Options {
     deadline: Option<FieldDeadline>,
     /// FNX: no field may be there; FXX: all must be.
     fields_exist: Option<bool>,
-    /// NX: the key must not be there; XX: it must.
+    /// NX: the key must not be there; XX: it must. Valkey has these.
     key_exists: Option<bool>,
 }
 
-/// Parses options up to FIELDS, whose position it answers. `plain` is the option without a time.
-fn parse(
-    ctx: &Context<'_>,
-    plain: (&str, FieldDeadline),
-    conditions: bool,
-) -> Result<(Options, usize), CommandError> {
-    let mut options = Options::default();
-    let mut at = 2;
-    while at < ctx.args.len() && !ctx.is_word(at, "FIELDS") {
-        let once = |is_set: bool| if is_set { Err(CommandError::Syntax) } else { Ok(()) };
-        if ctx.is_word(at, plain.0) {
-            once(options.deadline.is_some())?;
-            options.deadline = Some(plain.1);
-        } else if let Some(unit) = Unit::of_word(ctx.arg(at)) {
-            once(options.deadline.is_some())?;
-            at += 1;
-            let Some(&text) = ctx.args.get(at) else { return Err(CommandError::Syntax) };
-            options.deadline = Some(FieldDeadline::At(positive(ctx, text, unit)?));
-        } else if conditions && (ctx.is_word(at, "FNX") || ctx.is_word(at, "FXX")) {
-            once(options.fields_exist.is_some())?;
-            options.fields_exist = Some(ctx.is_word(at, "FXX"));
-        } else if conditions && (ctx.is_word(at, "NX") || ctx.is_word(at, "XX")) {
-            once(options.key_exists.is_some())?;
-            options.key_exists = Some(ctx.is_word(at, "XX"));
-        } else {
+impl Options {
+    /// Parses options up to FIELDS, whose position it answers.
+    fn parse(ctx: &Context<'_>) -> Result<(Options, usize), CommandError> {
+        let mut options = Options::default();
+        let mut at = 2;
+        while at < ctx.args.len() && !ctx.is_word(at, "FIELDS") {
+            at += options.take(ctx, at)?;
+        }
+        Ok((options, at))
+    }
+
+    /// Takes the option at a position, and says how many arguments it has.
+    fn take(&mut self, ctx: &Context<'_>, at: usize) -> Result<usize, CommandError> {
+        let once = |is_set: bool, text| if is_set { Err(CommandError::new(text)) } else { Ok(()) };
+        if ctx.is_word(at, "FNX") || ctx.is_word(at, "FXX") {
+            once(
+                self.fields_exist.is_some(),
+                "ERR Only one of FXX or FNX arguments can be specified",
+            )?;
+            self.fields_exist = Some(ctx.is_word(at, "FXX"));
+            return Ok(1);
+        }
+        if ctx.is_word(at, "NX") || ctx.is_word(at, "XX") {
+            once(self.key_exists.is_some(), "ERR syntax error")?;
+            self.key_exists = Some(ctx.is_word(at, "XX"));
+            return Ok(1);
+        }
+        let unit = Unit::of_word(ctx.arg(at));
+        if unit.is_none() && !ctx.is_word(at, "KEEPTTL") {
             return Err(CommandError::new(format!("ERR unknown argument: {}", ctx.quote(at))));
         }
-        at += 1;
+        once(
+            self.deadline.is_some(),
+            "ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified",
+        )?;
+        let Some(unit) = unit else {
+            self.deadline = Some(FieldDeadline::Keep);
+            return Ok(1);
+        };
+        let text = ctx.args.get(at + 1).ok_or(CommandError::new("ERR missing expire time"))?;
+        self.deadline = Some(FieldDeadline::At(fields::deadline(ctx, text, unit)?));
+        Ok(2)
     }
-    Ok((options, at))
+}
+
+/// The deadline that HGETEX is to give to fields, and the position of the word FIELDS.
+fn parse_new_deadline(ctx: &Context<'_>) -> Result<(Option<FieldDeadline>, usize), CommandError> {
+    let (deadline, at) = match Unit::of_word(ctx.arg(2)) {
+        Some(unit) => (Some(FieldDeadline::At(fields::deadline(ctx, ctx.arg(3), unit)?)), 4),
+        None if ctx.is_word(2, "PERSIST") => (Some(FieldDeadline::Clear), 3),
+        None => (None, 2),
+    };
+    match ctx.args.len() {
+        len if at + 1 >= len => Err(CommandError::WrongArity("hgetex".into())),
+        _ => Ok((deadline, at)),
+    }
+}
+
+/// The positions of fields and values, which are all that follows the word FIELDS at `at` and their number.
+fn parse_pairs(args: &[&[u8]], at: usize) -> Result<Range<usize>, CommandError> {
+    let arity = || CommandError::WrongArity("hsetex".into());
+    if at + 3 >= args.len() {
+        return Err(arity());
+    }
+    let count = parse_i64(args[at + 1]).filter(|count| (1..=i64::from(i32::MAX)).contains(count));
+    let count = count.ok_or(CommandError::new("ERR invalid number of fields"))?;
+    let pairs = at + 2..args.len();
+    if count * 2 != pairs.len() as i64 { Err(arity()) } else { Ok(pairs) }
 }
 
 fn hgetex(ctx: &mut Context<'_>) -> CommandResult {
     let (key, args, now_ms) = (ctx.key(1), ctx.args, ctx.now_ms);
-    let (options, at) = parse(ctx, ("PERSIST", FieldDeadline::Clear), false)?;
-    let names = fields::parse(args, at)?;
-    if names.end != args.len() {
-        return Err(CommandError::Syntax);
-    }
+    ctx.read_hash(&key)?;
+    let (deadline, at) = parse_new_deadline(ctx)?;
+    let names = fields::parse(args, at, fields::NOT_POSITIVE)?;
     let mut hash = ctx.edit_hash(&key)?;
     let mut values = Vec::with_capacity(names.len());
     let mut event = None;
@@ -129,7 +168,7 @@ fn hgetex(ctx: &mut Context<'_>) -> CommandResult {
         let (Some(hash), true) = (&mut hash, values.last().is_some_and(Option::is_some)) else {
             continue;
         };
-        match options.deadline {
+        match deadline {
             Some(FieldDeadline::At(at)) if at <= now_ms => {
                 hash.remove(name)?;
                 event = Some("hdel");
@@ -162,11 +201,8 @@ fn hgetex(ctx: &mut Context<'_>) -> CommandResult {
 
 fn hsetex(ctx: &mut Context<'_>) -> CommandResult {
     let (key, args, now_ms) = (ctx.key(1), ctx.args, ctx.now_ms);
-    let (options, at) = parse(ctx, ("KEEPTTL", FieldDeadline::Keep), true)?;
-    let pairs = fields::parse_groups(args, at, 2)?;
-    if pairs.end != args.len() {
-        return Err(CommandError::Syntax);
-    }
+    let (options, at) = Options::parse(ctx)?;
+    let pairs = parse_pairs(args, at)?;
     let there = ctx.read_hash(&key)?.is_some();
     if options.key_exists.is_some_and(|wanted| wanted != there) {
         ctx.reply.integer(0);
@@ -191,11 +227,11 @@ fn hsetex(ctx: &mut Context<'_>) -> CommandResult {
         }
     }
     let gone = hash.into_slot().finish();
-    ctx.changed(&key, Event::hash(if is_past { "hdel" } else { "hset" }));
-    if !is_past && matches!(deadline, FieldDeadline::At(_)) {
-        ctx.notify(&key, Event::hash("hexpire"));
+    ctx.changed(&key, Event::hash("hset"));
+    if matches!(deadline, FieldDeadline::At(_)) {
+        ctx.notify(&key, Event::hash(if is_past { "hdel" } else { "hexpire" }));
     }
-    ctx.gone_if(&key, gone && there);
+    ctx.gone_if(&key, gone);
     ctx.reply.integer(1);
     Ok(())
 }
@@ -217,9 +253,54 @@ mod tests {
         assert_eq!(client.say("HTTL h FIELDS 1 a"), "*1\r\n:10\r\n");
         assert_eq!(client.say("HGETEX h EXAT 1 FIELDS 2 a b"), "*2\r\n$1\r\n9\r\n$1\r\n2\r\n");
         assert_eq!(client.say("EXISTS h"), ":0\r\n");
-        assert!(client.say("HSETEX h EX 1 PX 1 FIELDS 1 a 1").starts_with("-ERR syntax"));
-        assert!(client.say("HSETEX h EX 0 FIELDS 1 a 1").contains("invalid expire time"));
         assert_eq!(client.say("HSETEX h XX FIELDS 1 a 1"), ":0\r\n");
+        assert_eq!(client.say("EXISTS h"), ":0\r\n");
+    }
+
+    #[test]
+    fn bad_arguments_are_refused() {
+        let mut client = Client::new();
+        client.say("HSET h a 1");
+        client.say("SET s x");
+        let arity = "-ERR wrong number of arguments for 'hsetex' command";
+        for (line, error) in [
+            ("HSETEX h EX 1 PX 1 FIELDS 1 a 1", "-ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL"),
+            (
+                "HSETEX h KEEPTTL EX 1 FIELDS 1 a 1",
+                "-ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL",
+            ),
+            ("HSETEX h FNX FXX FIELDS 1 a 1", "-ERR Only one of FXX or FNX arguments"),
+            ("HSETEX h EX -1 FIELDS 1 a 1", "-ERR invalid expire time, must be >= 0"),
+            ("HSETEX h PX 99999999999999 FIELDS 1 a 1", "-ERR invalid expire time in 'hsetex'"),
+            ("HSETEX h FNX KEEPTTL FXAT 1 1", "-ERR unknown argument: FXAT"),
+            ("HSETEX h FNX KEEPTTL FIELDS 1", arity),
+            ("HSETEX h FIELDS 2 a 1", arity),
+            ("HSETEX h FIELDS 1 a 1 b", arity),
+            ("HSETEX h FIELDS 0 a 1", "-ERR invalid number of fields"),
+            ("HSETEX s FIELDS x a 1", "-ERR invalid number of fields"),
+            ("HSETEX s FIELDS 1 a 1", "-WRONGTYPE"),
+            ("HGETEX s EX x FIELDS 1 a", "-WRONGTYPE"),
+            ("HGETEX h EX -1 FIELDS 1 a", "-ERR invalid expire time, must be >= 0"),
+            ("HGETEX h EX 1 PERSIST FIELDS 1 a", "-ERR Mandatory argument FIELDS is missing"),
+            ("HGETEX h EX 1 FIELDS", "-ERR wrong number of arguments for 'hgetex' command"),
+            ("HGETEX h FIELDS 1 a b", "-ERR The `numfields` parameter must match"),
+            ("HGETEX h FIELDS 0 a b", "-ERR Number of fields must be a positive integer"),
+        ] {
+            let reply = client.say(line);
+            assert!(reply.starts_with(error), "{line}: {reply}");
+        }
+    }
+
+    #[test]
+    fn fields_that_are_over_are_set_and_deleted() {
+        let mut client = Client::with_config(&[("notify-keyspace-events", "AKE")]);
+        let mut listener = client.another();
+        listener.say("PSUBSCRIBE __keyspace@0__:*");
+        assert_eq!(client.say("HSETEX h EX 0 FIELDS 1 a 1"), ":1\r\n");
+        let mail = listener.mail();
+        let events = mail.split("__keyspace@0__:h\r\n").skip(1);
+        let events: Vec<_> = events.filter_map(|rest| rest.split("\r\n").nth(1)).collect();
+        assert_eq!(events, ["hset", "hdel", "del"]);
         assert_eq!(client.say("EXISTS h"), ":0\r\n");
     }
 }

@@ -65,6 +65,10 @@ mod tests {
             client.say("HSCAN h 0 MATCH b*"),
             "*2\r\n$1\r\n0\r\n*2\r\n$1\r\nb\r\n$1\r\n2\r\n"
         );
+        client.say("SADD s m");
+        for line in ["SCAN 0 NOVALUES", "SSCAN s 0 COUNT 5 NOVALUES"] {
+            assert_eq!(client.say(line), "-ERR NOVALUES option can only be used in HSCAN\r\n");
+        }
         assert_eq!(client.say("HSCAN h 0 NOVALUES MATCH b"), "*2\r\n$1\r\n0\r\n*1\r\n$1\r\nb\r\n");
         assert_eq!(
             client.say("HSCAN h 0 NOSCORES"),
