@@ -222,13 +222,18 @@ pub struct Area {
 }
 
 impl Area {
-    /// The area in a polygon of at least one vertex; its centre is the mean of the vertices.
+    /// The area in a polygon. Its centre is where the mean of the vertices, as points of space on a ball, points to.
     pub fn of_polygon(vertices: Vec<Point>) -> Area {
-        let count = vertices.len() as f64;
-        let mean = |of: fn(&Point) -> f64| vertices.iter().map(of).sum::<f64>() / count;
+        let (mut x, mut y, mut z) = (0.0, 0.0, 0.0);
+        for vertex in &vertices {
+            let (longitude, latitude) = (vertex.longitude.to_rad(), vertex.latitude.to_rad());
+            x += latitude.cos() * longitude.cos();
+            y += latitude.cos() * longitude.sin();
+            z += latitude.sin();
+        }
         let center = Point {
-            longitude: mean(|point| point.longitude),
-            latitude: mean(|point| point.latitude),
+            longitude: y.atan2(x).to_deg(),
+            latitude: z.atan2((x * x + y * y).sqrt()).to_deg(),
         };
         Area { center, shape: Shape::Polygon(vertices) }
     }
@@ -434,6 +439,13 @@ mod tests {
         assert!(area.distance_within_m(point(0.5, 8.0)).is_some());
         assert!(area.distance_within_m(point(8.0, 0.5)).is_some());
         assert!(area.distance_within_m(point(2.0, 2.0)).is_none());
+        // The middle of places far apart is on the ball, not on the map.
+        let far = Area::of_polygon(vec![point(0.0, 60.0), point(90.0, 60.0), point(90.0, 59.0)]);
+        assert!((far.center.longitude - 63.78).abs() < 0.01, "{:?}", far.center);
+        assert!((far.center.latitude - 66.39).abs() < 0.1, "{:?}", far.center);
+        let over =
+            Area::of_polygon(vec![point(179.0, 0.0), point(-179.0, 1.0), point(-179.0, -1.0)]);
+        assert!(over.center.longitude.abs() > 179.0, "{:?}", over.center);
     }
 
     fn place() -> impl Strategy<Value = Point> {

@@ -11,7 +11,6 @@ use super::arguments::{
 use super::query::{self, Options, Query, Target};
 use super::radius::radius;
 use super::units;
-use crate::numkeys;
 
 pub(super) static GEOSEARCH: CommandSpec = CommandSpec {
     name: "geosearch",
@@ -141,7 +140,7 @@ impl Parser {
         }
         // A polygon has a centre of its own.
         let is_alone = !circle && !box_ && self.center == Center::NotGiven;
-        if more >= 1 && is_alone && ctx.is_word(at, "BYPOLYGON") {
+        if more >= 2 && is_alone && ctx.is_word(at, "BYPOLYGON") {
             let vertices = vertices(ctx, at + 1)?;
             let taken = 2 + 2 * vertices.len();
             self.shape = Some(Shape::Polygon(vertices));
@@ -176,11 +175,12 @@ impl Parser {
 
 /// The vertices of a polygon, behind their number.
 fn vertices(ctx: &Context<'_>, at: usize) -> Result<Vec<Point>, CommandError> {
-    let error = "ERR BYPOLYGON must have at least 3 vertices";
-    ctx.int(at)?;
-    let count = numkeys::at_least(ctx, at, 3, error)?;
-    if count > (ctx.args.len() - at - 1) / 2 {
-        return Err(CommandError::Syntax);
+    let error = "ERR GEOSEARCH BYPOLYGON must have at least 3 vertices";
+    let count = ctx.int(at).ok().and_then(|count| i32::try_from(count).ok());
+    let count = count.ok_or(CommandError::new("ERR invalid number of vertices"))?;
+    let count = usize::try_from(count).unwrap_or(0);
+    if count < 3 || count > (ctx.args.len() - at - 1) / 2 {
+        return Err(CommandError::new(error));
     }
     (0..count).map(|vertex| units::point(ctx, at + 1 + 2 * vertex)).collect()
 }
@@ -292,8 +292,8 @@ mod tests {
             ("g FROMLONLAT 1 1 BYBOX 1 -1 m", "height or width cannot be negative"),
             ("g FROMMEMBER x BYRADIUS 1 m", "could not decode requested zset member"),
             ("g BYPOLYGON 2 0 0 1 1 ASC", "at least 3 vertices"),
-            ("g BYPOLYGON 4 0 0 1 1 2 2", "syntax error"),
-            ("g BYPOLYGON x 0 0 1 1 2 2", "not an integer"),
+            ("g BYPOLYGON 4 0 0 1 1 2 2", "at least 3 vertices"),
+            ("g BYPOLYGON x 0 0 1 1 2 2", "invalid number of vertices"),
             ("g BYPOLYGON 3 0 0 1 1 200 2", "invalid longitude,latitude pair"),
             ("g BYPOLYGON 3 0 0 1 1 2 1 FROMLONLAT 1 1", "syntax error"),
             ("g FROMLONLAT 1 1 BYPOLYGON 3 0 0 1 1 2 1", "syntax error"),
