@@ -329,7 +329,7 @@ impl Server {
         let mut random = rand::rng();
         let digit = |value: u32| char::from_digit(value, 16).unwrap_or('0');
         let password = config.get(id::REQUIREPASS);
-        let around = Surroundings { commands: &commands, all_channels: false, databases };
+        let around = Surroundings { commands: &commands, all_channels: false };
         let server = Server {
             acl: Acl::new(&around, password.as_bytes()),
             keyspace: Keyspace::new(shards, databases),

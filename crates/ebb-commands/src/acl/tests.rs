@@ -128,7 +128,7 @@ fn databases_are_denied() {
     assert_eq!(user.say("FLUSHALL"), "-NOPERM No permissions to access database\r\n");
     assert_eq!(user.say("FLUSHDB"), "+OK\r\n");
     let log = text(&admin.say("ACL LOG 1"));
-    assert!(log.contains("reason database context toplevel object flushall"), "{log}");
+    assert!(log.contains("reason database context toplevel object FLUSHALL"), "{log}");
     assert!(admin.say("INFO stats").contains("acl_access_denied_db:4\r\n"));
 }
 
@@ -223,6 +223,21 @@ fn dry_runs_name_what_is_denied() {
     ] {
         assert_eq!(text(&run(line)), format!("User u has no permissions to {denied} "));
     }
+    client.say("ACL SETUSER d ~* +@all db=1");
+    let mut run = |line: &str| client.say(&format!("ACL DRYRUN {line}"));
+    for (line, denied) in [
+        ("d GET k", "access database GET"),
+        ("d select 2", "access database 2"),
+        ("d SWAPDB 1 0", "access database 0"),
+        ("d COPY a b DB 1", "access database COPY"),
+        ("d flushall", "access database flushall"),
+    ] {
+        assert_eq!(text(&run(line)), format!("User d has no permissions to {denied} "));
+    }
+    assert_eq!(run("d SELECT 1"), "+OK\r\n");
+    client.say("ACL SETUSER d resetdbs");
+    assert!(text(&client.say("ACL GETUSER d")).contains("databases  selectors"));
+    let mut run = |line: &str| client.say(&format!("ACL DRYRUN {line}"));
     assert_eq!(run("x GET k"), "-ERR User 'x' not found\r\n");
     assert_eq!(run("u NOTHING"), "-ERR Command 'NOTHING' not found\r\n");
     assert_eq!(run("u GET"), "-ERR wrong number of arguments for 'get' command\r\n");

@@ -11,14 +11,14 @@ use super::user::User;
 /// what came closest to being allowed is told of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Denial {
+    /// The database that this argument names; 0, the command, for the one that is selected, and for all.
+    Database(usize),
     /// The command itself.
     Command,
     /// The key at this argument.
     Key(usize),
     /// The channel at this argument.
     Channel(usize),
-    /// A database, by number; none if all are needed.
-    Database(Option<usize>),
 }
 
 impl Denial {
@@ -35,9 +35,8 @@ impl Denial {
     /// What was denied: a name or a number.
     pub fn object(&self, command: &Command, args: &[&[u8]]) -> Vec<u8> {
         match self {
-            Denial::Command | Denial::Database(None) => command.name.as_bytes().to_vec(),
-            Denial::Key(at) | Denial::Channel(at) => args[*at].to_vec(),
-            Denial::Database(Some(db)) => db.to_string().into_bytes(),
+            Denial::Command => command.name.as_bytes().to_vec(),
+            Denial::Key(at) | Denial::Channel(at) | Denial::Database(at) => args[*at].to_vec(),
         }
     }
 
@@ -62,6 +61,9 @@ impl Denial {
         }
         let object = self.object(command, args);
         let (name, what) = (&user.name[..], self.reason().as_bytes());
+        if matches!(self, Denial::Database(_)) {
+            return [b"User ", name, b" has no permissions to access database ", &object].concat();
+        }
         [b"User ", name, b" has no permissions to access the '", &object, b"' ", what].concat()
     }
 
@@ -82,7 +84,7 @@ impl User {
     /// Whether the user may run a command while a database is selected: its own permissions
     /// must allow all of it, or those of one of its selectors.
     pub fn check(&self, command: &Command, args: &[&[u8]], db: usize) -> Result<(), Denial> {
-        let mut denial = Denial::Command;
+        let mut denial = Denial::Database(0);
         for selector in self.all_selectors() {
             match selector.check(command, args, db) {
                 Ok(()) => return Ok(()),
@@ -107,6 +109,7 @@ impl User {
 
 impl Selector {
     fn check(&self, command: &Command, args: &[&[u8]], db: usize) -> Result<(), Denial> {
+        self.check_databases(command, args, db)?;
         if !command.spec.flags.has(Flags::NO_AUTH) && !self.allows_command(command, args) {
             return Err(Denial::Command);
         }
@@ -117,7 +120,7 @@ impl Selector {
                 return Err(Denial::Channel(at));
             }
         }
-        self.check_databases(command, args, db)
+        Ok(())
     }
 
     fn check_keys(&self, command: &Command, args: &[&[u8]]) -> Result<(), Denial> {
@@ -139,11 +142,11 @@ impl Selector {
             return Ok(());
         }
         match touched::databases(command, args, db) {
-            Databases::All => Err(Denial::Database(None)),
-            Databases::Some(all) => match all.into_iter().find(|&db| !self.allows_database(db)) {
-                Some(db) => Err(Denial::Database(Some(db))),
-                None => Ok(()),
-            },
+            Databases::All => Err(Denial::Database(0)),
+            Databases::Some(all) => {
+                let denied = all.into_iter().find(|&(_, db)| !self.allows_database(db));
+                denied.map_or(Ok(()), |(at, _)| Err(Denial::Database(at)))
+            }
         }
     }
 }

@@ -160,7 +160,6 @@ impl Server {
         Surroundings {
             commands: &self.commands,
             all_channels: default == AclPubsubDefault::Allchannels,
-            databases: self.config.get(id::DATABASES) as usize,
         }
     }
 

@@ -21,7 +21,7 @@ pub enum RuleError {
     /// No SHA-256 in lower case hexadecimal digits.
     BadHash,
     /// No number of a database.
-    BadDatabase,
+    DatabaseOutOfRange,
 }
 
 impl RuleError {
@@ -49,7 +49,7 @@ impl RuleError {
                 "The password hash must be exactly 64 characters and contain only lowercase \
                  hexadecimal characters"
             }
-            RuleError::BadDatabase => "The database ID is not an integer or out of range",
+            RuleError::DatabaseOutOfRange => "The provided database ID is out of range",
         }
     }
 }
@@ -61,8 +61,6 @@ pub struct Surroundings<'a> {
     pub commands: &'a CommandTable,
     /// `acl-pubsub-default`: new users and selectors may use all channels.
     pub all_channels: bool,
-    /// How many databases there are.
-    pub databases: usize,
 }
 
 impl Surroundings<'_> {

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use ebb_types::glob;
-use ebb_types::number::parse_i64;
 
 use crate::spec::{Categories, KeyFlags};
 use crate::table::Command;
@@ -136,7 +135,7 @@ impl Selector {
             b"resetdbs" => self.databases = Databases::Only(Vec::new()),
             b"allcommands" | b"+@all" => self.set_all_commands(true),
             b"nocommands" | b"-@all" => self.set_all_commands(false),
-            [b'd', b'b', b'=', list @ ..] => self.databases = parse_databases(list, around)?,
+            [b'd', b'b', b'=', list @ ..] => self.databases = parse_databases(list)?,
             _ => return self.apply_prefixed(rule, around),
         }
         Ok(())
@@ -145,6 +144,7 @@ impl Selector {
     fn apply_prefixed(&mut self, rule: &[u8], around: &Surroundings<'_>) -> Result<(), RuleError> {
         match rule {
             [b'~', pattern @ ..] => self.add_keys(pattern, true, true),
+            [b'%', ..] if self.all_keys => Err(RuleError::AfterAllKeys),
             [b'%', rest @ ..] => {
                 let (read, write, pattern) = parse_key_permission(rest)?;
                 self.add_keys(pattern, read, write)
@@ -363,11 +363,11 @@ impl Selector {
         channels.collect::<Vec<_>>().join(&b' ')
     }
 
-    /// The databases as rules: `db=0,1`, or none if all may be used.
+    /// The databases as a rule: `db=0,1`, empty if none may be used, no text if all may be.
     pub fn describe_databases(&self) -> Option<String> {
         match &self.databases {
             Databases::All => None,
-            Databases::Only(some) if some.is_empty() => Some("resetdbs".into()),
+            Databases::Only(some) if some.is_empty() => Some(String::new()),
             Databases::Only(some) => {
                 let numbers: Vec<String> = some.iter().map(usize::to_string).collect();
                 Some(format!("db={}", numbers.join(",")))
@@ -390,7 +390,8 @@ impl Selector {
             text.push(b' ');
         }
         if let Some(databases) = self.describe_databases() {
-            text.extend_from_slice(databases.as_bytes());
+            let rule = if databases.is_empty() { "resetdbs" } else { &databases };
+            text.extend_from_slice(rule.as_bytes());
             text.push(b' ');
         }
         text.extend_from_slice(self.describe_commands().as_bytes());
@@ -414,13 +415,20 @@ fn parse_key_permission(text: &[u8]) -> Result<(bool, bool, &[u8]), RuleError> {
     if read || write { Ok((read, write, rest)) } else { Err(RuleError::Syntax) }
 }
 
-/// What follows `db=`.
-fn parse_databases(list: &[u8], around: &Surroundings<'_>) -> Result<Databases, RuleError> {
+/// What follows `db=`. A database need not be there: their number may be another when the rules are read again.
+fn parse_databases(list: &[u8]) -> Result<Databases, RuleError> {
     let mut numbers = Vec::new();
     for number in list.split(|&byte| byte == b',') {
-        let number = parse_i64(number).and_then(|number| usize::try_from(number).ok());
-        let number = number.filter(|&number| number < around.databases);
-        numbers.push(number.ok_or(RuleError::BadDatabase)?);
+        let (sign, digits) = match number {
+            [sign @ (b'-' | b'+'), digits @ ..] => (*sign, digits),
+            digits => (b'+', digits),
+        };
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return Err(RuleError::Syntax);
+        }
+        let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<i32>().ok());
+        let number = number.filter(|&number| sign == b'+' || number == 0);
+        numbers.push(number.ok_or(RuleError::DatabaseOutOfRange)? as usize);
     }
     numbers.sort_unstable();
     numbers.dedup();

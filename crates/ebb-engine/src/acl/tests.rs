@@ -73,7 +73,7 @@ impl World {
 }
 
 fn around(commands: &CommandTable) -> Surroundings<'_> {
-    Surroundings { commands, all_channels: false, databases: 16 }
+    Surroundings { commands, all_channels: false }
 }
 
 #[test]
@@ -137,14 +137,18 @@ fn wrong_rules_are_told_apart() {
         ("+config|get|x", RuleError::FirstArgOfSubcommand),
         ("~* ~x", RuleError::AfterAllKeys),
         ("~* %R~x", RuleError::AfterAllKeys),
+        ("~* %X~x", RuleError::AfterAllKeys),
         ("&* &x", RuleError::AfterAllChannels),
         ("(&* &x)", RuleError::AfterAllChannels),
         ("<x", RuleError::NoSuchPassword),
         ("#x", RuleError::BadHash),
         ("!x", RuleError::BadHash),
-        ("db=", RuleError::BadDatabase),
-        ("db=1,16", RuleError::BadDatabase),
-        ("db=-1", RuleError::BadDatabase),
+        ("db=", RuleError::Syntax),
+        ("db=1,", RuleError::Syntax),
+        ("db=0-2", RuleError::Syntax),
+        ("db=1,2147483648", RuleError::DatabaseOutOfRange),
+        ("db=-1", RuleError::DatabaseOutOfRange),
+        ("db=99999999999999999999", RuleError::DatabaseOutOfRange),
     ] {
         assert_eq!(World::new("").apply(rules), Err(error), "{rules}");
     }
@@ -210,14 +214,19 @@ fn channels_are_checked() {
 fn databases_are_checked() {
     let world = World::new("~* +@all db=1,2");
     assert_eq!(world.check_in(1, "hget k"), Ok(()));
-    assert_eq!(world.check_in(0, "hget k"), Err(Denial::Database(Some(0))));
+    assert_eq!(world.check_in(0, "hget k"), Err(Denial::Database(0)));
     assert_eq!(world.check_in(0, "select 2"), Ok(()));
-    assert_eq!(world.check_in(0, "select 3"), Err(Denial::Database(Some(3))));
-    assert_eq!(world.check_in(1, "flushall"), Err(Denial::Database(None)));
+    assert_eq!(world.check_in(0, "select 3"), Err(Denial::Database(1)));
+    assert_eq!(world.check_in(1, "flushall"), Err(Denial::Database(0)));
     assert_eq!(world.check_in(1, "copy a b db 2"), Ok(()));
-    assert_eq!(world.check_in(1, "copy a b db 3"), Err(Denial::Database(Some(3))));
-    assert_eq!(world.check_in(3, "copy a b db 1"), Err(Denial::Database(Some(3))));
+    assert_eq!(world.check_in(1, "copy a b db 3"), Err(Denial::Database(4)));
+    assert_eq!(world.check_in(3, "copy a b db 1"), Err(Denial::Database(0)));
     assert_eq!(world.check_in(0, "subscribe"), Ok(()));
+    // What is said first of one set of rules is said last of several.
+    let world = World::new("~* +copy db=1");
+    assert_eq!(world.check_in(0, "hget k"), Err(Denial::Database(0)));
+    let world = World::new("~* +copy db=1 (~* -@all)");
+    assert_eq!(world.check_in(0, "hget k"), Err(Denial::Command));
 }
 
 #[test]

@@ -81,8 +81,8 @@ pub(super) fn channels(command: &Command, args: &[&[u8]]) -> (std::ops::Range<us
 /// The databases that a command touches.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Databases {
-    /// None, or these.
-    Some(Vec<usize>),
+    /// None, or these: the argument that names it, 0 for the one that is selected, and its number.
+    Some(Vec<(usize, usize)>),
     /// All there are.
     All,
 }
@@ -92,7 +92,7 @@ pub(super) enum Databases {
 pub(super) fn databases(command: &Command, args: &[&[u8]], current: usize) -> Databases {
     let number = |at: usize| {
         let number = args.get(at).and_then(|arg| parse_i64(arg));
-        number.and_then(|number| usize::try_from(number).ok())
+        number.and_then(|number| usize::try_from(number).ok()).map(|number| (at, number))
     };
     let flags = command.spec.flags;
     let on_data = flags.has(Flags::WRITE) || flags.has(Flags::READONLY);
@@ -111,7 +111,7 @@ pub(super) fn databases(command: &Command, args: &[&[u8]], current: usize) -> Da
         _ => Vec::new(),
     };
     if touches_current {
-        touched.push(current);
+        touched.push((0, current));
     }
     Databases::Some(touched)
 }
