@@ -340,7 +340,9 @@ impl Run<'_, '_> {
         if command.name == "exec"
             && let Some(transaction) = self.session.transaction.take()
         {
+            self.session.executing = Some(transaction.queue.len());
             self.exec(command, &transaction, reply);
+            self.session.executing = None;
             return;
         }
         self.session.may_block = command.spec.flags.has(Flags::BLOCKING);
@@ -580,6 +582,7 @@ impl Run<'_, '_> {
             transaction.bytes += args.iter().map(|arg| arg.capacity() + 24).sum::<usize>();
             transaction.queue.push(Queued { command, args });
         }
+        self.session.last_command = command.number + 1;
         Ok(())
     }
 }

@@ -92,6 +92,8 @@ pub struct Session {
     pub is_over_output_limit: bool,
     /// A script runs: commands come from it.
     pub in_script: bool,
+    /// How many commands the transaction has that runs.
+    pub(crate) executing: Option<usize>,
     /// The number of the last command, plus one.
     pub last_command: usize,
     /// SUBSCRIBE and its kin; none if there is no subscription.
@@ -132,6 +134,7 @@ impl Session {
             starved: false,
             is_over_output_limit: false,
             in_script: false,
+            executing: None,
             last_command: 0,
             may_block: false,
             is_retry: false,
@@ -156,7 +159,8 @@ impl Session {
     pub fn publish(&self, now_ms: i64) {
         let figures = &self.client.figures;
         let transaction = self.transaction.as_ref();
-        let queued = transaction.map_or(-1, |transaction| transaction.queue.len() as i64);
+        let queued = transaction.map(|transaction| transaction.queue.len()).or(self.executing);
+        let queued = queued.map_or(-1, |queued| queued as i64);
         let dirty = self.watcher.as_ref().is_some_and(|watcher| watcher.is_dirty());
         figures.last_active_ms.store(now_ms, Ordering::Relaxed);
         figures.db.store(self.db, Ordering::Relaxed);

@@ -80,9 +80,9 @@ impl Filter {
                 None => (word.as_slice(), true),
             };
             let test = if word == b"ID" {
-                let mut ids = vec![parse_id(value)?];
+                let mut ids = vec![parse_id(value, skip_me, wanted)?];
                 while let Some(value) = ctx.args.get(at).filter(|arg| parse_i64(arg).is_some()) {
-                    ids.push(parse_id(value)?);
+                    ids.push(parse_id(value, skip_me, wanted)?);
                     at += 1;
                 }
                 Test::Id(ids)
@@ -118,12 +118,18 @@ fn invalid_id() -> CommandError {
     CommandError::new("ERR client-id should be greater than 0")
 }
 
-fn parse_id(value: &[u8]) -> Result<u64, CommandError> {
-    let id = parse_i64(value).and_then(|id| u64::try_from(id).ok());
-    id.filter(|&id| id > 0).ok_or_else(invalid_id)
+/// A client's number. Of that for CLIENT LIST's ID, Redis only says whether it is one; 0 is nobody's.
+fn parse_id(value: &[u8], kills: bool, wanted: bool) -> Result<u64, CommandError> {
+    let id = parse_i64(value);
+    if !kills && wanted {
+        let id = id.ok_or(CommandError::new("ERR Invalid client ID"))?;
+        return Ok(u64::try_from(id).unwrap_or(0));
+    }
+    id.and_then(|id| u64::try_from(id).ok()).filter(|&id| id > 0).ok_or_else(invalid_id)
 }
 
 impl Test {
+    /// The condition that a word and its value name; `wanted` is whether it is to hold.
     fn parse(
         ctx: &Context<'_>,
         word: &[u8],

@@ -270,7 +270,30 @@ mod tests {
         assert_eq!(ids(&mut client, "CLIENT LIST TYPE pubsub"), 0);
         assert_eq!(ids(&mut client, "CLIENT LIST SKIPME yes"), 1);
         assert_eq!(client.say("CLIENT LIST TYPE odd"), "-ERR Unknown client type 'odd'\r\n");
-        assert_eq!(client.say("CLIENT LIST ID 0"), "-ERR client-id should be greater than 0\r\n");
+        assert_eq!(ids(&mut client, "CLIENT LIST ID 0 -1"), 0);
+        assert_eq!(client.say("CLIENT LIST ID x"), "-ERR Invalid client ID\r\n");
+        for (line, error) in [
+            ("CLIENT KILL ID 0", "client-id should be greater than 0"),
+            ("CLIENT LIST NOT-ID 0", "client-id should be greater than 0"),
+            ("CLIENT KILL MAXAGE 0", "maxage should be greater than 0"),
+            ("CLIENT KILL MAXAGE x", "maxage is not an integer or out of range"),
+            ("CLIENT LIST IDLE -1", "idle should be greater than 0"),
+            ("CLIENT LIST DB 16", "DB number should be between 0 and 15"),
+            ("CLIENT LIST NOT-DB x", "NOT-DB is not an integer or out of range"),
+            ("CLIENT KILL FLAGS Nz", "Unknown flags found in the provided filter: Nz"),
+            ("CLIENT KILL NOT-FLAGS z", "Unknown flags found in the NOT-FLAGS filter: z"),
+        ] {
+            assert_eq!(client.say(line), format!("-ERR {error}\r\n"));
+        }
+        client.say("MULTI");
+        client.say("CLIENT INFO");
+        client.say("PING");
+        client.session.publish(0);
+        let mut other = client.another();
+        assert!(other.say("CLIENT LIST ID 1").contains(" cmd=ping "), "what was queued last");
+        let info = client.say("EXEC");
+        assert!(info.contains(" flags=x ") && info.contains(" multi=2 "), "{info}");
+        assert!(client.say("CLIENT INFO").contains(" multi=-1 "));
     }
 
     #[test]

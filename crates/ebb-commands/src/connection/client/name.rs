@@ -3,7 +3,7 @@
 use ebb_engine::{Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group};
 
 /// Names stand in CLIENT LIST between blanks, so they have none.
-pub(in super::super) fn check_name(name: &[u8], what: &str) -> CommandResult {
+pub(in super::super) fn check_name(name: &[u8], what: impl std::fmt::Display) -> CommandResult {
     if name.iter().all(|byte| matches!(byte, b'!'..=b'~')) {
         return Ok(());
     }
@@ -81,10 +81,10 @@ fn setinfo(ctx: &mut Context<'_>) -> CommandResult {
     let value = ctx.arg(3);
     let text = || String::from_utf8_lossy(value).into_owned();
     if ctx.is_word(2, "LIB-NAME") {
-        check_name(value, "lib-name")?;
+        check_name(value, ctx.quote(2))?;
         ctx.session.client.names.lock().lib_name = text();
     } else if ctx.is_word(2, "LIB-VER") {
-        check_name(value, "lib-ver")?;
+        check_name(value, ctx.quote(2))?;
         ctx.session.client.names.lock().lib_version = text();
     } else {
         let option = ctx.quote(2);
@@ -105,6 +105,8 @@ mod tests {
         assert_eq!(client.say("CLIENT SETNAME me"), "+OK\r\n");
         assert_eq!(client.say("CLIENT GETNAME"), "$2\r\nme\r\n");
         assert!(client.run(&["CLIENT", "SETNAME", "a b"]).starts_with("-ERR Client names cannot"));
+        let refused = client.run(&["CLIENT", "SETINFO", "Lib-Ver", "a b"]);
+        assert!(refused.starts_with("-ERR Lib-Ver cannot contain spaces"), "{refused}");
         assert_eq!(client.say("CLIENT SETINFO LIB-NAME lib"), "+OK\r\n");
         assert_eq!(client.say("CLIENT SETINFO lib-ver 1.2"), "+OK\r\n");
         assert!(client.say("CLIENT INFO").contains(" lib-name=lib lib-ver=1.2"));

@@ -97,7 +97,7 @@ fn check(ctx: &Context<'_>, options: &Options<'_>) -> CommandResult {
         return refuse("ERR OPTIN and OPTOUT are not compatible with BCAST");
     }
     if mode.optin && mode.optout {
-        return refuse("ERR You can't use both OPTIN mode and OPTOUT mode");
+        return refuse("ERR You can't specify both OPTIN mode and OPTOUT mode");
     }
     if now.is_some_and(|now| (mode.optin && now.optout) || (mode.optout && now.optin)) {
         return refuse(
@@ -400,7 +400,7 @@ mod tests {
             ("TRACKING maybe", "syntax error"),
             ("TRACKING on PREFIX a", "PREFIX option requires BCAST mode to be enabled"),
             ("TRACKING on BCAST OPTIN", "OPTIN and OPTOUT are not compatible with BCAST"),
-            ("TRACKING on OPTIN OPTOUT", "You can't use both OPTIN mode and OPTOUT mode"),
+            ("TRACKING on OPTIN OPTOUT", "You can't specify both OPTIN mode and OPTOUT mode"),
             ("TRACKING on REDIRECT 9", "The client ID you want redirect to does not exist"),
             (
                 "TRACKING on BCAST PREFIX abc PREFIX ab",
