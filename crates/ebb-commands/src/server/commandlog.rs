@@ -103,7 +103,7 @@ const LOG_GET: CommandSpec = CommandSpec {
     arguments: &[Argument::integer("count"), KINDS],
     tips: &["request_policy:all_nodes", "nondeterministic_output"],
     run: |ctx| {
-        let count = ctx.int(2).map_err(|_| bad_count())?;
+        let count = ctx.int(2).ok().filter(|&count| count >= -1).ok_or_else(bad_count)?;
         let kind = kind(ctx, 3)?;
         get(ctx, kind, count)
     },

@@ -79,7 +79,7 @@ pub(super) const SET: CommandSpec = CommandSpec {
 
 fn set(ctx: &mut Context<'_>) -> CommandResult {
     if !ctx.args.len().is_multiple_of(2) {
-        return Err(CommandError::WrongArity(ctx.command.name.into()));
+        return Err(CommandError::Syntax);
     }
     let pairs: Vec<(&[u8], &[u8])> =
         ctx.args[2..].chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
@@ -163,6 +163,7 @@ mod tests {
             client.say("CONFIG SET timeout"),
             "-ERR wrong number of arguments for 'config|set' command\r\n"
         );
+        assert_eq!(client.say("CONFIG SET timeout 5 maxmemory"), "-ERR syntax error\r\n");
         assert_eq!(
             client.say("CONFIG REWRITE"),
             "-ERR The server is running without a config file\r\n"

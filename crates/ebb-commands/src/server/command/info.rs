@@ -74,11 +74,15 @@ pub(super) fn describe(reply: &mut Reply, command: &Command) {
     let categories: Vec<_> = spec.categories().names().collect();
     reply.set(categories.len());
     categories.iter().for_each(|category| reply.simple(&format!("@{category}")));
-    reply.array(spec.tips.len());
+    reply.set(spec.tips.len());
     spec.tips.iter().for_each(|tip| reply.bulk(tip.as_bytes()));
-    reply.array(spec.keys.len());
+    reply.set(spec.keys.len());
     spec.keys.iter().for_each(|keys| describe_keys(reply, keys));
-    reply.array(command.subcommands.len());
+    // As in Redis: an array, but if there are none, an empty set.
+    match command.subcommands.len() {
+        0 => reply.set(0),
+        some => reply.array(some),
+    }
     command.subcommands.iter().for_each(|subcommand| describe(reply, subcommand));
 }
 

@@ -59,7 +59,8 @@ fn find(args: &[&[u8]], ctx: &Context<'_>) -> Result<Vec<(usize, KeyFlags)>, Com
     let Resolved::Command(command) = ctx.server.commands.resolve(args) else {
         return Err(CommandError::new("ERR Invalid command specified"));
     };
-    if command.spec.keys.is_empty() {
+    // Channels of shards have positions, but are no keys.
+    if command.spec.keys.iter().all(|spec| spec.flags.has(KeyFlags::NOT_KEY)) {
         return Err(CommandError::new("ERR The command has no key arguments"));
     }
     if !command.spec.arity_allows(args.len()) {

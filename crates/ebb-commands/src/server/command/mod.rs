@@ -86,6 +86,11 @@ mod tests {
              $4\r\nspec\r\n*6\r\n$7\r\nlastkey\r\n:0\r\n$7\r\nkeystep\r\n:1\r\n$5\r\nlimit\r\n:0\r\n\
              *0\r\n*-1\r\n"
         );
+        client.say("HELLO 3");
+        let get = client.say("COMMAND INFO get");
+        assert!(get.contains("~3\r\n+@read\r\n+@string\r\n+@fast\r\n~0\r\n~1\r\n%3\r\n"), "{get}");
+        assert!(get.ends_with(":0\r\n~0\r\n"), "{get}");
+        client.say("HELLO 2");
         let count = client.server.commands.top().len();
         assert_eq!(client.say("COMMAND COUNT"), format!(":{count}\r\n"));
         assert!(client.say("COMMAND").starts_with(&format!("*{count}\r\n")));
@@ -103,10 +108,14 @@ mod tests {
             "*2\r\n*2\r\n$1\r\na\r\n*2\r\n+RO\r\n+access\r\n*2\r\n$1\r\nb\r\n*2\r\n+OW\r\n+update\r\n"
         );
         assert_eq!(client.say("COMMAND GETKEYS nothing a"), "-ERR Invalid command specified\r\n");
+        for line in ["COMMAND GETKEYS ping", "COMMAND GETKEYSANDFLAGS spublish c m"] {
+            assert_eq!(client.say(line), "-ERR The command has no key arguments\r\n");
+        }
         assert_eq!(
-            client.say("COMMAND GETKEYS ping a"),
-            "-ERR The command has no key arguments\r\n"
+            client.say("COMMAND GETKEYS get"),
+            "-ERR Invalid number of arguments specified for command\r\n"
         );
+        assert_eq!(client.say("COMMAND GETKEYS no"), "-ERR Invalid command specified\r\n");
     }
 
     #[test]
