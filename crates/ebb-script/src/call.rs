@@ -122,7 +122,7 @@ impl Invocation<'_, '_> {
         }
         match self.reply.parts().0 {
             [b'-', error @ ..] => {
-                self.error.extend_from_slice(error.trim_ascii_end());
+                self.error.extend_from_slice(error.strip_suffix(b"\r\n").unwrap_or(error));
                 Called::Failed
             }
             _ => Called::Replied,

@@ -365,4 +365,12 @@ mod tests {
             return {redis.call('hgetall', 'h').map.f, verbatim.format, verbatim.string:sub(1, 8)}";
         assert_eq!(eval(&mut client, script), "*3\r\n$3\r\n1.5\r\n$3\r\ntxt\r\n$8\r\n# Server\r\n");
     }
+
+    #[test]
+    fn errors_of_commands_are_returned_to_the_letter() {
+        let mut client = Client::new();
+        client.say("SET k v");
+        let script = "return redis.pcall('EXPIRE', KEYS[1], 100, '')";
+        assert_eq!(client.run(&["EVAL", script, "1", "k"]), "-ERR Unsupported option \r\n");
+    }
 }

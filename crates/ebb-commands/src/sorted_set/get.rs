@@ -119,6 +119,7 @@ fn rank(ctx: &mut Context<'_>, reversed: bool) -> CommandResult {
     let with_score = match ctx.args.len() {
         3 => false,
         4 if ctx.is_word(3, "WITHSCORE") => true,
+        5.. => return Err(CommandError::WrongArity(ctx.command.name.into())),
         _ => return Err(CommandError::Syntax),
     };
     let (set, reply) = ctx.read_sorted_set_and_reply(&key)?;
@@ -158,6 +159,8 @@ mod tests {
         assert_eq!(client.say("ZRANK z x WITHSCORE"), "*-1\r\n");
         assert_eq!(client.say("ZREVRANK nothing x"), "$-1\r\n");
         assert_eq!(client.say("ZRANK z b WITHSCORES"), "-ERR syntax error\r\n");
+        let arity = "-ERR wrong number of arguments for 'zrevrank' command\r\n";
+        assert_eq!(client.say("ZREVRANK z b WITHSCORE x"), arity);
         client.say("HELLO 3");
         assert_eq!(client.say("ZSCORE z b"), ",2.5\r\n");
         client.say("SET t x");

@@ -137,10 +137,15 @@ fn groups(ctx: &mut Context<'_>) -> CommandResult {
 }
 
 fn stream(ctx: &mut Context<'_>) -> CommandResult {
+    let key = ctx.key(2);
+    if ctx.read_stream(&key)?.is_none() {
+        return Err(CommandError::NoSuchKey);
+    }
+    let name = ctx.quote(1);
     let usage = || {
-        CommandError::new(
-            "ERR unknown subcommand or wrong number of arguments for 'stream'. Try XINFO HELP.",
-        )
+        CommandError::new(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{name}'. Try XINFO HELP."
+        ))
     };
     let full = match ctx.args.len() {
         3 => None,
@@ -151,7 +156,6 @@ fn stream(ctx: &mut Context<'_>) -> CommandResult {
         }
         _ => return Err(usage()),
     };
-    let key = ctx.key(2);
     let (stream, reply) = ctx.read_stream_and_reply(&key)?;
     let Some(stream) = stream else { return Err(CommandError::NoSuchKey) };
     reply.map(if full.is_some() { 9 } else { 10 });
@@ -263,7 +267,8 @@ mod tests {
         );
         let full = client.say("XINFO STREAM s FULL COUNT 1");
         assert!(full.contains("$9\r\npel-count\r\n:2\r\n$7\r\npending\r\n*1\r\n"), "{full}");
-        assert!(client.say("XINFO STREAM s what").contains("Try XINFO HELP"));
+        assert!(client.say("XINFO Stream s what").ends_with("for 'Stream'. Try XINFO HELP.\r\n"));
+        assert_eq!(client.say("XINFO STREAM nothing what"), "-ERR no such key\r\n");
         assert!(client.say("XINFO CONSUMERS s x").starts_with("-NOGROUP"));
     }
 

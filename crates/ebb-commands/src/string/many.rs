@@ -77,6 +77,9 @@ fn set_pairs(ctx: &mut Context<'_>, first: usize, end: usize, deadline: Deadline
             let value = ctx.value(at + 1);
             ctx.set_string(&key, value, deadline)?;
             ctx.changed(&key, Event::string("set"));
+            if matches!(deadline, Deadline::At(_)) {
+                ctx.notify(&key, Event::generic("expire"));
+            }
         }
     }
     Ok(())
@@ -237,5 +240,20 @@ mod tests {
         assert_eq!(client.say("MSETEX 2 c 5 d 6 EX 100 KEEPTTL"), "-ERR syntax error\r\n");
         assert_eq!(client.say("MSETEX 0 c 5"), "-ERR invalid numkeys value\r\n");
         assert_eq!(client.say("MGET c d"), "*2\r\n$1\r\n5\r\n$1\r\n6\r\n");
+    }
+
+    #[test]
+    fn deadlines_of_several_keys_are_told_of() {
+        let mut client = Client::with_config(&[("notify-keyspace-events", "AKE")]);
+        let mut listener = client.another();
+        listener.say("PSUBSCRIBE __keyevent@0__:*");
+        assert_eq!(client.say("MSETEX 2 a 1 b 2 EX 100"), ":1\r\n");
+        let mail = listener.mail();
+        let events: Vec<_> = mail
+            .split("__keyevent@0__:")
+            .filter_map(|rest| rest.split("\r\n").next())
+            .filter(|event| ["set", "expire"].contains(event))
+            .collect();
+        assert_eq!(events, ["set", "expire", "set", "expire"]);
     }
 }
