@@ -71,9 +71,12 @@ def timeouts(server):
                             (["BLMOVE", "none", "to", "LEFT", "LEFT", "0.05"], None),
                             (["BLMOVEM", "none", "to", "LEFT", "LEFT", "0.05", "EXACTLY", 2, "BULK"], None),
                             (["BLMPOP", "0.05", 2, "none", "nothing", "LEFT"], None)]:
+        client("CONFIG", "RESETSTAT")
         start = time.time()
         assert client(*command) == answer
         assert time.time() - start >= 0.049, command
+        stats = client("INFO", "commandstats").decode()
+        assert "cmdstat_%s:calls=1," % command[0].lower() in stats, stats
     assert isinstance(client("BLPOP", "none", "-1"), Error)
     # What follows in the same packet is run after the wait.
     client.raw(encode(["BLPOP", "none", "0.05"]) + encode(["SET", "after", 1]) +

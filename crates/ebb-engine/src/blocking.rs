@@ -155,8 +155,19 @@ impl Blocked {
     }
 
     /// Gives up because the time has come. The reply, unless the wait is over already.
-    pub fn time_out(&self) -> Option<Message> {
-        self.end().then(|| self.encode(self.on_timeout))
+    pub fn time_out(&self, server: &Server) -> Option<Message> {
+        if !self.end() {
+            return None;
+        }
+        self.count(server, Outcome::Done);
+        Some(self.encode(self.on_timeout))
+    }
+
+    /// Counts a command that is answered without running again: it was not counted when it began to wait.
+    fn count(&self, server: &Server, outcome: Outcome) {
+        let sample = Sample { command: self.command.number as u32, outcome, count: 1, nanos: 0 };
+        let commands = server.commands.all().len();
+        server.workers[self.client.worker].totals.add(&[sample], commands, false);
     }
 
     /// Ends the wait of a client that is gone.
@@ -214,12 +225,8 @@ pub fn unblock(server: &Server, client: &Arc<Client>, how: Unblock) -> bool {
     if how == Unblock::Error {
         server.errors.add("UNBLOCKED");
         server.counters.error_replies.fetch_add(1, Ordering::Relaxed);
-        // It was not counted when it began to wait.
-        let (command, outcome) = (blocked.command.number as u32, Outcome::Failed);
-        let sample = Sample { command, outcome, count: 1, nanos: 0 };
-        let commands = server.commands.all().len();
-        server.workers[client.worker].totals.add(&[sample], commands, false);
     }
+    blocked.count(server, if how == Unblock::Error { Outcome::Failed } else { Outcome::Done });
     let mut post = Post::default();
     post.leave(server, client, &message);
     post.send(server, None);
@@ -238,10 +245,7 @@ pub(crate) fn answer(server: &Server, blocked: &Blocked, write: impl FnOnce(&mut
         give_up(server, &blocked.client);
         return;
     }
-    let (command, outcome) = (blocked.command.number as u32, Outcome::Done);
-    let sample = Sample { command, outcome, count: 1, nanos: 0 };
-    let commands = server.commands.all().len();
-    server.workers[blocked.client.worker].totals.add(&[sample], commands, false);
+    blocked.count(server, Outcome::Done);
     let mut post = Post::default();
     post.leave(server, &blocked.client, &encoded(&reply));
     post.send(server, None);

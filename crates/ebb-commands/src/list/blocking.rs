@@ -265,6 +265,8 @@ mod tests {
         assert_eq!(other.say(&format!("CLIENT UNBLOCK {id}")), ":1\r\n");
         assert_eq!(other.say(&format!("CLIENT UNBLOCK {id}")), ":0\r\n");
         assert_eq!(client.mail(), "*-1\r\n");
+        let info = other.say("INFO commandstats");
+        assert!(info.contains("cmdstat_blpop:calls=1,"), "{info}");
         other.say("RPUSH a 1");
         assert_eq!(other.say("LLEN a"), ":1\r\n", "the wait is over");
     }

@@ -43,7 +43,7 @@ impl Worker {
             // It may wait in another command by now.
             let is_due = |at: i64| at <= now_ms;
             let due = blocked.filter(|blocked| blocked.deadline_ms.is_some_and(is_due));
-            let message = due.and_then(|blocked| blocked.time_out())?;
+            let message = due.and_then(|blocked| blocked.time_out(server))?;
             mail.messages.push(message);
             Some(connection.send_mail(server, &mut mail))
         });
