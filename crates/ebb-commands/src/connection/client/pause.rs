@@ -22,13 +22,21 @@ pub(super) const PAUSE: CommandSpec = CommandSpec {
     ..CommandSpec::NEW
 };
 
+/// What Redis says of too many arguments.
+fn usage(ctx: &Context<'_>) -> CommandError {
+    let name = ctx.quote(1);
+    CommandError::new(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{name}'. Try CLIENT HELP."
+    ))
+}
+
 fn pause(ctx: &mut Context<'_>) -> CommandResult {
     let mode = match ctx.args.len() {
         3 => PauseMode::All,
         4 if ctx.is_word(3, "ALL") => PauseMode::All,
         4 if ctx.is_word(3, "WRITE") => PauseMode::Write,
         4 => return Err(CommandError::new("ERR CLIENT PAUSE mode must be WRITE or ALL")),
-        _ => return Err(CommandError::Syntax),
+        _ => return Err(usage(ctx)),
     };
     let timeout = ctx
         .int(2)
@@ -82,13 +90,13 @@ pub(super) const UNBLOCK: CommandSpec = CommandSpec {
 };
 
 fn end_wait(ctx: &mut Context<'_>) -> CommandResult {
-    let id = ctx.int(2)?;
     if ctx.args.len() > 4 {
-        return Err(CommandError::Syntax);
+        return Err(usage(ctx));
     }
     if ctx.args.len() == 4 && !ctx.is_word(3, "TIMEOUT") && !ctx.is_word(3, "ERROR") {
         return Err(CommandError::new("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
     }
+    let id = ctx.int(2)?;
     let how = match ctx.args.len() == 4 && ctx.is_word(3, "ERROR") {
         true => Unblock::Error,
         false => Unblock::Timeout,
@@ -104,6 +112,17 @@ mod tests {
     use ebb_engine::PauseMode;
 
     use crate::testing::Client;
+
+    #[test]
+    fn too_many_arguments_are_refused() {
+        let mut client = Client::new();
+        let usage = "-ERR unknown subcommand or wrong number of arguments for";
+        for name in ["Pause", "UNBLOCK"] {
+            let reply = client.say(&format!("CLIENT {name} x WRITE more"));
+            assert_eq!(reply, format!("{usage} '{name}'. Try CLIENT HELP.\r\n"));
+        }
+        assert!(client.say("CLIENT UNBLOCK x y").contains("reason should be TIMEOUT or ERROR"));
+    }
 
     #[test]
     fn pauses_begin_and_end() {

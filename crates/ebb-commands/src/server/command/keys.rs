@@ -72,7 +72,10 @@ fn find(args: &[&[u8]], ctx: &Context<'_>) -> Result<Vec<(usize, KeyFlags)>, Com
         keys.clear();
         touched::each_key(command, args, |at, flags| keys.push((at, flags)));
     }
-    if found.is_err() || (keys.is_empty() && !command.spec.flags.has(Flags::NO_MANDATORY_KEYS)) {
+    if found.is_err() {
+        keys.clear();
+    }
+    if keys.is_empty() && !command.spec.flags.has(Flags::NO_MANDATORY_KEYS) {
         return Err(CommandError::new("ERR Invalid arguments specified for command"));
     }
     Ok(keys)

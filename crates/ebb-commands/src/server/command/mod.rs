@@ -115,6 +115,10 @@ mod tests {
             client.say("COMMAND GETKEYS get"),
             "-ERR Invalid number of arguments specified for command\r\n"
         );
+        for line in ["COMMAND GETKEYS eval x 5 k", "COMMAND GETKEYSANDFLAGS fcall f -1"] {
+            assert_eq!(client.say(line), "*0\r\n", "no keys are needed, so none are missed");
+        }
+        assert!(client.say("COMMAND GETKEYS zunion -1 k").starts_with("-ERR Invalid arguments"));
         assert_eq!(client.say("COMMAND GETKEYS no"), "-ERR Invalid command specified\r\n");
     }
 
