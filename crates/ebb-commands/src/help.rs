@@ -47,7 +47,9 @@ fn write_one(argument: &Argument, line: &mut String) {
                 }
                 let mut one = String::new();
                 write_one(choice, &mut one);
-                *line += one.trim_start_matches('<').trim_end_matches('>');
+                // `<a | b>` for choices of one word; what has brackets of its own keeps them.
+                let word = one.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+                *line += word.filter(|word| !word.contains(['<', '>'])).unwrap_or(&one);
             }
             line.push('>');
         }
@@ -57,5 +59,26 @@ fn write_one(argument: &Argument, line: &mut String) {
             *line += block.trim_start();
         }
         _ => *line += &format!("<{}>", argument.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Client;
+
+    #[test]
+    fn brackets_are_closed() {
+        let mut client = Client::new();
+        let containers: Vec<_> =
+            client.server.commands.top().iter().filter(|one| !one.subcommands.is_empty()).collect();
+        for container in containers {
+            for line in client.say(&format!("{} HELP", container.name)).lines() {
+                let count = |letter| line.matches(letter).count();
+                assert_eq!((count('<'), count('[')), (count('>'), count(']')), "{line}");
+            }
+        }
+        let help = client.say("CLIENT HELP");
+        assert!(help.contains("\r\n+KILL <ip:port | <ID <client-id> | TYPE <NORMAL | "), "{help}");
+        assert!(help.contains("\r\n+PAUSE <timeout> [<WRITE | ALL>]\r\n"), "{help}");
     }
 }
