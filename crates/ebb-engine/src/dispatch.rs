@@ -563,8 +563,9 @@ impl Run<'_, '_> {
         }
         let number = rejection.command.map(|command| command.number);
         self.executor.recorder.reject(number, &rejection.error.code());
-        if is_exec && self.session.transaction.take().is_some() {
-            // A refused EXEC ends the transaction.
+        if is_exec {
+            // A refused EXEC ends the transaction, and says so even if there is none.
+            self.session.transaction = None;
             self.locks.release();
             transaction::forget_watches(self.session, self.locks.keyspace());
             let text = rejection.error.text();

@@ -115,4 +115,15 @@ mod tests {
             "*3\r\n+OK\r\n-ERR value is not an integer or out of range\r\n:2\r\n"
         );
     }
+
+    #[test]
+    fn a_refused_exec_says_so_with_and_without_a_transaction() {
+        let mut client = Client::new();
+        let refused = "-EXECABORT Transaction discarded because of: wrong number of arguments for \
+                       'exec' command\r\n";
+        assert_eq!(client.say("EXEC x"), refused);
+        client.say("MULTI");
+        assert_eq!(client.say("EXEC x"), refused);
+        assert_eq!(client.say("EXEC"), "-ERR EXEC without MULTI\r\n");
+    }
 }
