@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Runs the Tcl test suite of Debian's Redis source package against Ebb, file by file.
+"""Runs a Tcl test suite against Ebb, file by file: that of Debian's Redis source package, or another.
 
 usage: run.py EBB [FILE ...] [--write] [--verbose]
+       run.py EBB --suite valkey --source DIR [--tools DIR] [--ports FIRST] [FILE ...]
 
 FILE is a test file as the suite names it ("unit/type/string"); without any, those of the list
 `files.txt` run. The suite starts the server itself, as it does Redis. The tests in `passing.txt`
@@ -9,13 +10,12 @@ must pass. With --write that list and the table in docs/compatibility.md are mad
 others fail is in `known.txt`, as far as their output does not say it.
 
 The package is fetched from where the machine gets its Debian packages, and kept in
-target/conformance. Some things are changed in the copy: features that this version does not have
-are left out of its servers' configurations, since Ebb refuses to start with them; a server that
-does not start is given up after ten seconds, and one whose setup fails does not end the file; the
-reply buffers of clients, which Ebb does not have, are not kept from shrinking; where
-used memory is held against a limit, what does not count against it is taken off; and where Redis
-7.2 names another encoding for a small list or set than 7.0, whose suite this is, both names are
-accepted, and texts about users are expected as 7.2 has them.
+target/conformance. What is changed in the copy is in `suites.py`.
+
+The suite of Valkey 9.1 is run from a directory of its source, with the lists `files-valkey.txt`
+and `known-valkey.txt`; it prints its table, and fails if a test fails whose reason is not known.
+--tools says where its valkey-cli and valkey-benchmark are, if not in the PATH; --ports, which of
+2,000 ports servers use.
 """
 import argparse
 import os
@@ -30,59 +30,17 @@ import sys
 import threading
 import time
 
+from suites import SUITES
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
 WORK = ROOT / "target" / "conformance"
 WORKERS = 2
-# Directives of the suite's configuration that turn on what Ebb does not have yet.
-NOT_YET = ("save", "appendonly")
 # What a test that fails needs if it is none of those that count: persistence, replication (with
 # replicas that wait and read only), a cluster (with moving keys between its nodes).
 ELSEWHERE = re.compile(
     r"SYNC|REPLICAOF|SLAVEOF|replica|WAIT\b|cluster|CLUSTER|READONLY|MIGRATE|module|MODULE|"
     r"snapshot|RDB|SAVE|BGREWRITEAOF|append-only|appendonly|DEBUG RELOAD|LOADAOF")
-# In the suite's assert_encoding: a small list is a listpack since 7.2, and so is a small set.
-NEWER_ENCODINGS = """\
-    if {$val eq "listpack" && $enc in {quicklist hashtable}} { return }
-    assert_match $enc $val
-"""
-# In the suite's tests of `maxmemory`: what counts against it, from one INFO. Between two the rest
-# may change.
-USED_MEMORY = r"\[s used_memory\](-\[s mem_not_counted_for_evict\])?"
-COUNTED_MEMORY = "[counted_memory]"
-COUNTED_MEMORY_PROC = """proc counted_memory {} {
-    set info [r info memory]
-    expr {[getInfoProperty $info used_memory]-[getInfoProperty $info mem_not_counted_for_evict]}
-}
-"""
-# In the suite's start_server: the place behind the directives of a test, and a server whose setup
-# fails, which the suite takes off its stack twice. Within a test that is the test's failure.
-AFTER_OVERRIDES = "    # remove directives that are marked to be omitted\n"
-SETUP_FAILED = (
-    """            if {!$assertion && $::durable} {
-                # durable is meant to prevent the whole tcl test from exiting on
-                # an exception. an assertion will be caught by the test proc.
-                set msg [string range $error 10 end]
-                lappend details $msg
-                lappend details $backtrace
-                lappend ::tests_failed $details
-""",
-    """            if {!$assertion && $::durable && $::cur_test eq ""} {
-                dict unset srv "client"
-                lappend ::servers $srv
-                lappend details "setup of a server ($tags)"
-                lappend details $error
-                lappend details $backtrace
-                lappend ::tests_failed $details
-""",
-)
-# In the suite's tests of users: what 7.2 words in another way than 7.0.
-NEWER_ACL_TEXTS = (
-    (r"\*NOPERM\*(key|channel)s\*", r"*NOPERM*\1*"),
-    (r'"This user has no permissions([^"]*" +\[r ACL DRYRUN ([\w-]+))', r'"User \2 has no permissions\1'),
-    (r"(\{user hpuser on nopass) ", r"\1 sanitize-payload "),
-    (r"(setuser bob \+@all \+client\|id\n[^{]*\{\+@all)\}", r"\1 +client|id}"),
-)
 
 
 def fetch():
@@ -135,49 +93,28 @@ def end_servers(copy):
             pass  # It has ended, or is somebody else's.
 
 
-def prepare(source, ebb, number):
+def which(tool, options):
+    """Where one of the suite's own programs is."""
+    path = shutil.which(tool, path=options.tools)
+    if path is None:
+        raise SystemExit(f"conformance: no {tool}")
+    return os.path.abspath(path)
+
+
+def prepare(source, options, number):
     """A copy of the suite for one worker."""
-    copy = WORK / f"suite{number}"
+    suite = SUITES[options.suite]
+    copy = WORK / f"suite{suite.list_suffix}{number}"
     end_servers(copy)
     shutil.rmtree(copy, ignore_errors=True)
-    copy.mkdir()
+    copy.mkdir(parents=True)
     shutil.copytree(source / "tests", copy / "tests")
     shutil.copy(source / "runtest", copy / "runtest")
     (copy / "src").mkdir()
-    for tool in ("redis-cli", "redis-benchmark"):
-        (copy / "src" / tool).symlink_to(shutil.which(tool))
-    (copy / "src" / "redis-server").symlink_to(ebb)
-    config = copy / "tests" / "assets" / "default.conf"
-    lines = config.read_text().splitlines(keepends=True)
-    config.write_text("".join(line for line in lines if not line.startswith(NOT_YET)))
-    support = copy / "tests" / "support" / "server.tcl"
-    text = support.read_text()
-    patched = re.sub(r"set maxiter \[expr \{120\*1000/\$checkperiod\}\]", "set maxiter 100", text)
-    assert patched != text, "the suite waits for its servers in another way"
-    for directive in NOT_YET:
-        # Behind what a test's own server asks for.
-        without = f"    dict unset config {directive}\n{AFTER_OVERRIDES}"
-        patched = patched.replace(AFTER_OVERRIDES, without, 1)
-    old = patched
-    patched = patched.replace(*SETUP_FAILED)
-    assert patched != old, "the suite goes on after errors in another way"
-    support.write_text(patched)
-    tests = copy / "tests" / "unit" / "maxmemory.tcl"
-    text = tests.read_text()
-    tests.write_text(COUNTED_MEMORY_PROC + re.sub(USED_MEMORY, COUNTED_MEMORY, text))
-    tests = copy / "tests" / "unit" / "client-eviction.tcl"
-    tests.write_text(re.sub(r"(?m)^ *r debug replybuffer .*\n", "", tests.read_text()))
-    support = copy / "tests" / "support" / "test.tcl"
-    text = support.read_text()
-    patched = text.replace("    assert_match $enc $val\n", NEWER_ENCODINGS, 1)
-    assert patched != text, "the suite checks encodings in another way"
-    support.write_text(patched)
-    for name in ("acl", "acl-v2"):
-        tests = copy / "tests" / "unit" / f"{name}.tcl"
-        text = tests.read_text()
-        for old, new in NEWER_ACL_TEXTS:
-            text = re.sub(old, new, text)
-        tests.write_text(text)
+    for tool in suite.tools:
+        (copy / "src" / tool).symlink_to(which(tool, options))
+    (copy / "src" / suite.server).symlink_to(options.ebb)
+    suite.change(copy)
     return copy
 
 
@@ -191,26 +128,28 @@ class Result:
         self.output = ""
 
 
-def free_base(number):
-    """The first of 3,000 ports for a worker. The suite's own port, 32 below, must be free: another
-    run may have it. (10,000 more must be ports, too.)"""
+def free_base(number, first):
+    """The first port of a worker, and how many it may use. The suite's own port, 32 below, must be
+    free: another run may have it. (10,000 more must be ports, too.)"""
+    if first is not None:
+        return first + 32 + number * 1000, 968
     for base in [13111 + number * 3500 + run * 10500 for run in range(4)]:
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", base - 32))
-                return base
+                return base, 3000
             except OSError:
                 continue
     raise SystemExit("conformance: another run has all ports that the suite can use")
 
 
-def run_file(copy, number, name, left_out):
+def run_file(copy, number, name, left_out, options):
     """Runs one file of the suite, and reads what it prints."""
     result = Result(name)
     start = time.time()
-    base = free_base(number)
+    base, ports = free_base(number, options.ports)
     command = ["./runtest", "--single", name, "--clients", "1", "--durable",
-               "--baseport", str(base), "--portcount", "3000"]
+               "--baseport", str(base), "--portcount", str(ports)]
     for test in left_out:
         command += ["--skiptest", test]
     suite = subprocess.Popen(command, cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -224,7 +163,7 @@ def run_file(copy, number, name, left_out):
     end_servers(copy)
     result.seconds = time.time() - start
     result.output = re.sub(r"\x1b\[[0-9;]*m", "", output.decode(errors="replace"))
-    logs = WORK / "logs"
+    logs = WORK / f"logs{SUITES[options.suite].list_suffix}"
     logs.mkdir(exist_ok=True)
     (logs / f"{name.replace('/', '-')}.log").write_text(result.output)
     lines = result.output.split("The End", 1)[0].splitlines()
@@ -241,21 +180,22 @@ def run_file(copy, number, name, left_out):
     return result
 
 
-def run_all(ebb, names, left_out):
+def run_all(options, names, left_out):
     """Results by file, several files at a time."""
-    source = fetch()
+    source = options.source or fetch()
     work, results = queue.Queue(), {}
     for name in names:
         work.put(name)
 
     def worker(number):
-        copy = prepare(source, ebb, number)
+        copy = prepare(source, options, number)
         while True:
             try:
                 name = work.get_nowait()
             except queue.Empty:
                 return
-            result = results[name] = run_file(copy, number, name, left_out.get(name, []))
+            result = results[name] = run_file(copy, number, name, left_out.get(name, []),
+                                              options)
             print(f"{name}: {len(result.passed)} passed, {len(result.failed)} failed, "
                   f"{len(result.skipped)} skipped, {result.seconds:.0f} s", flush=True)
 
@@ -267,10 +207,10 @@ def run_all(ebb, names, left_out):
     return [results[name] for name in names]
 
 
-def read_known():
+def read_known(suite):
     """Reasons by file and test, and the tests to leave out by file."""
     known, left_out, section = {}, {}, None
-    for line in (HERE / "known.txt").read_text().splitlines():
+    for line in (HERE / f"known{suite.list_suffix}.txt").read_text().splitlines():
         if line.startswith("["):
             section = known.setdefault(line.strip("[]"), {})
         elif line and not line.startswith("#"):
@@ -283,7 +223,7 @@ def read_known():
 
 def reason_for(known, name, test, detail):
     for pattern, reason in known.get(name, {}).items():
-        if test == pattern or (pattern.endswith("*") and test.startswith(pattern[:-1])):
+        if re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), test, re.DOTALL):
             return reason
     command = re.search(r"unknown command '(\w+)'", detail)
     if command:
@@ -329,6 +269,15 @@ def counts(results, known):
     return sum(len(result.passed) for result in units), len(failed), len(elsewhere)
 
 
+def table(results):
+    """Lines of a table: what became of each file."""
+    lines = ["| file | passed | failed | skipped by the suite |", "|---|---:|---:|---:|"]
+    for result in results:
+        lines.append(f"| `{result.name}` | {len(result.passed)} | {len(result.failed)} | "
+                     f"{len(result.skipped)} |")
+    return lines
+
+
 def write_table(results, known):
     passed, failed, elsewhere = counts(results, known)
     share = 100 * passed / (passed + failed - elsewhere)
@@ -340,10 +289,7 @@ def write_table(results, known):
              "these need persistence, replication, or a cluster and MIGRATE. **Of all others, "
              f"{share:.1f}% pass** ({passed} of {passed + failed - elsewhere}). What Ebb leaves out of Redis and",
              "Valkey is listed in [left-out.md](left-out.md).", "",
-             "| file | passed | failed | skipped by the suite |", "|---|---:|---:|---:|"]
-    for result in results:
-        lines.append(f"| `{result.name}` | {len(result.passed)} | {len(result.failed)} | "
-                     f"{len(result.skipped)} |")
+             *table(results)]
     lines += ["", "## Tests that fail, and why", ""]
     for result in results:
         if result.failed:
@@ -355,38 +301,69 @@ def write_table(results, known):
     (ROOT / "docs" / "compatibility.md").write_text("\n".join(lines).rstrip() + "\n")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("ebb", type=os.path.abspath)
-    parser.add_argument("files", nargs="*")
-    parser.add_argument("--write", action="store_true")
-    parser.add_argument("--verbose", action="store_true")
-    options = parser.parse_args()
-    names = options.files or (HERE / "files.txt").read_text().split()
-    known, left_out = read_known()
-    results = run_all(options.ebb, names, left_out)
-    for result in results:
-        for test in left_out.get(result.name, []):
-            result.failed.setdefault(test, "")
-    if options.write:
-        write_table(results, known)
-        write_passing(results, known)
+def unexplained(results, known):
+    """Tests that failed without a reason that is known, with what they said."""
+    return [(result.name, test, detail) for result in results
+            for test, detail in result.failed.items()
+            if reason_for(known, result.name, test, detail) is None]
+
+
+def required(options, results, left_out):
+    """Tests that must pass and do not, with a second chance."""
     passing = read_passing()
     broken = missing(results, passing)
     if broken:
         # Some of the suite's tests measure time: a busy machine gets a second chance, which shows.
         names = sorted({name for name, _, _ in broken})
         print("Once more:", ", ".join(f"{test} ({detail})" for _, test, detail in broken))
-        broken = missing(run_all(options.ebb, names, left_out), passing)
+        broken = missing(run_all(options, names, left_out), passing)
+    return broken
+
+
+def options_of_command_line():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("ebb", type=os.path.abspath)
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--suite", choices=SUITES, default="redis")
+    parser.add_argument("--source", type=pathlib.Path)
+    parser.add_argument("--tools")
+    parser.add_argument("--ports", type=int)
+    options = parser.parse_intermixed_args()
+    if options.suite != "redis":
+        if options.write:
+            parser.error("--write is for the suite of Redis")
+        if options.source is None:
+            parser.error(f"the suite of {options.suite} needs --source")
+    return options
+
+
+def main():
+    options = options_of_command_line()
+    suite = SUITES[options.suite]
+    names = options.files or (HERE / f"files{suite.list_suffix}.txt").read_text().split()
+    known, left_out = read_known(suite)
+    results = run_all(options, names, left_out)
+    for result in results:
+        for test in left_out.get(result.name, []):
+            result.failed.setdefault(test, "")
+    if options.write:
+        write_table(results, known)
+        write_passing(results, known)
+    if options.suite == "redis":
+        broken = required(options, results, left_out)
+    else:
+        print("\n".join(table(results)))
+        broken = unexplained(results, known)
     for name, test, detail in broken:
         print(f"{name}: FAILED: {test}\n    {detail}")
     for result in results:
         if options.verbose:
             print(result.output)
-        if options.write or options.files:
-            for test, detail in result.failed.items():
-                if reason_for(known, result.name, test, detail) is None:
-                    print(f"{result.name}: unexplained: {test}\n    {detail}")
+    if options.suite == "redis" and (options.write or options.files):
+        for name, test, detail in unexplained(results, known):
+            print(f"{name}: unexplained: {test}\n    {detail}")
     passed = sum(len(result.passed) for result in results)
     failed = sum(len(result.failed) for result in results)
     unit_passed, unit_failed, elsewhere = counts(results, known)
