@@ -29,7 +29,12 @@ impl<'a> Zipmap<'a> {
 
     fn len(&mut self, first: u8) -> Loaded<usize> {
         Ok(match first {
-            LONG => u32::from_le_bytes(self.rest.array()?) as usize,
+            LONG => {
+                let len = u32::from_le_bytes(self.rest.array()?) as usize;
+                // One byte would have done: no server writes that.
+                ensure(len >= usize::from(LONG))?;
+                len
+            }
             short => usize::from(short),
         })
     }
@@ -69,7 +74,7 @@ mod tests {
 
     #[test]
     fn fields_and_values_are_read() {
-        let bytes = b"\x02\x03foo\x03\x02bar??\xfe\x05\0\0\0hello\x00\x00\xff";
+        let bytes = b"\x02\x03foo\x03\x02bar??\x05hello\x00\x00\xff";
         let expected = [&b"foo"[..], b"bar", b"hello", b""].map(<[u8]>::to_vec);
         assert_eq!(all(bytes), Ok(expected.to_vec()));
         for at in 0..bytes.len() {
@@ -79,6 +84,16 @@ mod tests {
             [&b"\x01\xff"[..], b"\x01\x01a\xff", b"\x00\xff\xff", b"\x01\x01a\xfe\xff\xff\xff\xff"]
         {
             assert_eq!(all(bad), Err(LoadError::Corrupt), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn long_lengths_are_for_long_texts() {
+        for (len, expected) in [(253, Err(LoadError::Corrupt)), (254, Ok(254))] {
+            let value = vec![b'x'; len];
+            let head = [1, 1, b'a', LONG, len as u8, 0, 0, 0, 0];
+            let read = all(&[&head, &value[..], &[END]].concat());
+            assert_eq!(read.map(|items| items[1].len()), expected);
         }
     }
 }
