@@ -182,7 +182,7 @@ def described(value):
         pairs = [(b"pending" if value[at] == b"pel" else value[at], described(value[at + 1]))
                  for at in range(0, len(value), 2)]
         return [pair for pair in pairs
-                if pair[0] not in (b"active-time", b"nacked-count", b"radix-tree-keys", b"radix-tree-nodes")]
+                if pair[0] not in (b"active-time", b"lag", b"nacked-count", b"radix-tree-keys", b"radix-tree-nodes")]
     return [described(part) for part in value] if isinstance(value, list) else value
 
 

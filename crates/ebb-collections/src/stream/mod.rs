@@ -324,8 +324,9 @@ impl Stream {
     /// How many entries a group has still to read: less than none if it was told to have read more than there were.
     pub fn lag(&self, group: &Group) -> Option<i64> {
         let behind = |read: u64| self.entries_added.wrapping_sub(read) as i64;
-        if self.entries_added == 0 {
-            return Some(0);
+        let Some(first) = self.first_id() else { return Some(0) };
+        if group.last_id < first && self.max_deleted_id < first {
+            return Some(self.len as i64);
         }
         if let Some(read) = group.entries_read
             && !self.has_gap(group.last_id, StreamId::MAX)

@@ -451,8 +451,11 @@ pub(super) fn advance(stream: &Stream, group: &mut ConsumerGroup, id: StreamId) 
     if id <= group.last_id {
         return;
     }
+    // With nothing deleted or trimmed behind what it had read, the group has read one more.
+    let counts = !stream.has_gap(group.last_id, StreamId::MAX)
+        && stream.first_id().is_some_and(|first| group.last_id >= first);
     group.entries_read = match group.entries_read {
-        Some(read) if !stream.has_gap(id, StreamId::MAX) => Some(read.wrapping_add(1)),
+        Some(read) if counts => Some(read.wrapping_add(1)),
         _ => stream.entries_read_at(id),
     };
     group.last_id = id;
@@ -545,6 +548,51 @@ mod tests {
         assert_eq!(client.say("XREAD BLOCK 0 STREAMS none s $ $"), "");
         writer.say("XADD s 4 a 4");
         assert_eq!(client.mail(), format!("*1\r\n{}", part("s", &[4])));
+    }
+
+    #[test]
+    fn who_waits_as_a_group_waits_for_the_key_itself() {
+        let mut client = Client::new();
+        let (mut list, mut group) = (client.another(), client.another());
+        let mut keys = || {
+            let info = client.say("INFO clients");
+            let field = |name: &str| {
+                let line = info.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+                line[name.len()..].to_owned()
+            };
+            field("total_blocking_keys_on_nokey:")
+        };
+        assert_eq!(list.say("BLPOP s 0"), "");
+        assert_eq!(keys(), "0");
+        list.another().say("XGROUP CREATE s g $ MKSTREAM");
+        assert_eq!(group.say("XREADGROUP GROUP g c BLOCK 0 STREAMS s >"), "");
+        assert_eq!(keys(), "1");
+        list.another().say("DEL s");
+        assert!(group.mail().starts_with("-NOGROUP"));
+        assert_eq!(keys(), "0");
+    }
+
+    #[test]
+    fn a_group_behind_a_deleted_entry_is_counted_anew() {
+        let mut client = Client::new();
+        (1..=5).for_each(|n| drop(client.say(&format!("XADD s {n}-0 a b"))));
+        client.say("XGROUP CREATE s g 0");
+        client.say("XREADGROUP GROUP g c COUNT 3 STREAMS s >");
+        client.say("XDEL s 4-0");
+        let mut counts = |line: &str| {
+            client.say(line);
+            let groups = client.say("XINFO GROUPS s");
+            groups.split("entries-read\r\n").nth(1).unwrap_or_default().to_owned()
+        };
+        assert_eq!(counts("XREADGROUP GROUP g c STREAMS s >"), ":5\r\n$3\r\nlag\r\n:0\r\n");
+        counts("XADD s 6-0 a b");
+        counts("XADD s 7-0 a b");
+        counts("XADD s 8-0 a b");
+        let trimmed = counts("XTRIM s MINID 7-0");
+        assert_eq!(trimmed, ":5\r\n$3\r\nlag\r\n:2\r\n", "what is trimmed need not be read");
+        let read = counts("XREADGROUP GROUP g c COUNT 1 STREAMS s >");
+        assert_eq!(read, ":7\r\n$3\r\nlag\r\n:1\r\n");
+        assert_eq!(counts("XTRIM s MAXLEN 0"), ":7\r\n$3\r\nlag\r\n:0\r\n");
     }
 
     #[test]
