@@ -8,6 +8,7 @@
 use ebb_collections::element_hash;
 use ebb_keyspace::{OutOfMemory, Shared};
 use ebb_resp::Protocol;
+use ebb_types::number::parse_i64;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
@@ -581,6 +582,11 @@ impl Run<'_, '_> {
         let args: Vec<Vec<u8>> = self.args.iter().map(|arg| arg.to_vec()).collect();
         if let Some(transaction) = &mut self.session.transaction {
             transaction.bytes += args.iter().map(|arg| arg.capacity() + 24).sum::<usize>();
+            if command.name == "select" {
+                let db = args.get(1).and_then(|db| parse_i64(db)?.try_into().ok());
+                let databases = self.executor.server.keyspace.databases();
+                transaction.db = db.filter(|&db| db < databases).or(transaction.db);
+            }
             transaction.queue.push(Queued { command, args });
         }
         self.session.last_command = command.number + 1;

@@ -46,6 +46,8 @@ pub struct Transaction {
     pub aborted: bool,
     /// Bytes of the queued arguments.
     pub bytes: usize,
+    /// The database that the last queued SELECT will select.
+    pub db: Option<usize>,
 }
 
 /// A key watched by WATCH.

@@ -1,7 +1,7 @@
 //! ACL LOAD and ACL SAVE: the file of users.
 
 use ebb_config::id;
-use ebb_engine::acl::{self, DEFAULT};
+use ebb_engine::acl;
 use ebb_engine::{CommandError, CommandResult, CommandSpec, Context, Flags, Group};
 
 pub(super) const LOAD: CommandSpec = CommandSpec {
@@ -21,8 +21,10 @@ fn load(ctx: &mut Context<'_>) -> CommandResult {
     let text = ctx.server.config.read_acl_file();
     let loaded = text.and_then(|text| ctx.server.load_acl(&text));
     loaded.map_err(|error| CommandError::new(format!("ERR {error}")))?;
-    // Who logged in as a user of the old rules has to log in again.
-    acl::disconnect(ctx.server, ctx.session, |user| user != DEFAULT);
+    // The others go on with their new rules.
+    let server = ctx.server;
+    acl::disconnect(server, ctx.session, |user| server.acl.user(user).is_none());
+    acl::disconnect_subscribers(server, ctx.session, &server.acl.all());
     ctx.reply.ok();
     Ok(())
 }

@@ -118,6 +118,20 @@ fn flags_of_keys_may_depend_on_arguments() {
 }
 
 #[test]
+fn what_is_queued_is_checked_against_the_database_that_will_be_selected() {
+    let (_, mut user) = with_user("~* -@all (db=0 ~* +@all -@read) (db=2 ~* +@all -@write)");
+    user.say("MULTI");
+    for line in ["SET k v", "SELECT 2", "GET k", "SELECT 0", "SET k v"] {
+        assert_eq!(user.say(line), "+QUEUED\r\n", "{line}");
+    }
+    assert!(user.say("GET k").starts_with("-NOPERM User u has no permissions to run the 'get'"));
+    assert!(user.say("EXEC").starts_with("-EXECABORT"));
+    user.say("SELECT 2");
+    user.say("MULTI");
+    assert_eq!(user.say("GET k"), "+QUEUED\r\n", "the transaction before is over");
+}
+
+#[test]
 fn databases_are_denied() {
     let (mut admin, mut user) = with_user("~* +@all db=1");
     assert_eq!(user.say("GET k"), "-NOPERM No permissions to access database\r\n");
@@ -127,6 +141,10 @@ fn databases_are_denied() {
     assert_eq!(user.say("MOVE k 2"), "-NOPERM No permissions to access database\r\n");
     assert_eq!(user.say("FLUSHALL"), "-NOPERM No permissions to access database\r\n");
     assert_eq!(user.say("FLUSHDB"), "+OK\r\n");
+    assert_eq!(
+        admin.say("ACL DRYRUN u SELECT 2"),
+        "$46\r\nUser u has no permissions to access database 2\r\n"
+    );
     let log = text(&admin.say("ACL LOG 1"));
     assert!(log.contains("reason database context toplevel object FLUSHALL"), "{log}");
     assert!(admin.say("INFO stats").contains("acl_access_denied_db:4\r\n"));
@@ -284,7 +302,17 @@ fn users_are_read_from_their_file_and_written_to_it() {
     std::fs::write(path, "user u on bogus\n").unwrap();
     let refused = client.say("ACL LOAD");
     assert!(refused.contains(":1: Syntax error. WARNING: ACL errors detected"), "{refused}");
-    assert!(!user.session.client.is_killed());
+    std::fs::write(path, "user u on nopass ~* &news* +@all\n").unwrap();
+    let mut listener = client.another();
+    assert_eq!(client.say("ACL LOAD"), "+OK\r\n");
+    listener.say("AUTH u x");
+    listener.say("SUBSCRIBE news:1");
+    assert_eq!(client.say("ACL LOAD"), "+OK\r\n");
+    assert!(!user.session.client.is_killed() && !listener.session.client.is_killed());
+    assert_eq!(user.say("PUBLISH weather x"), "-NOPERM No permissions to access a channel\r\n");
+    std::fs::write(path, "user u on nopass ~* &weather +@all\n").unwrap();
+    assert_eq!(client.say("ACL LOAD"), "+OK\r\n");
+    assert!(!user.session.client.is_killed() && listener.session.client.is_killed());
     std::fs::write(path, "").unwrap();
     assert_eq!(client.say("ACL LOAD"), "+OK\r\n");
     assert!(user.session.client.is_killed() && !client.session.client.is_killed());

@@ -1,5 +1,7 @@
 //! ACL SETUSER, DELUSER, USERS, LIST and WHOAMI.
 
+use std::slice::from_ref;
+
 use ebb_engine::acl::{self, DEFAULT, User, has_spaces, merge_selectors};
 use ebb_engine::{Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group};
 
@@ -41,7 +43,7 @@ fn setuser(ctx: &mut Context<'_>) -> CommandResult {
     };
     let (before, after) = ctx.server.acl.set_user(name, &around, apply_all)?;
     if before.is_some() {
-        acl::disconnect_subscribers(ctx.server, ctx.session, &after);
+        acl::disconnect_subscribers(ctx.server, ctx.session, from_ref(&after));
     }
     ctx.reply.ok();
     Ok(())

@@ -86,7 +86,8 @@ impl Session {
         command: &Command,
         args: &[&[u8]],
     ) -> Result<(), Denial> {
-        let db = self.db;
+        let queued = self.transaction.as_ref().and_then(|transaction| transaction.db);
+        let db = queued.unwrap_or(self.db);
         self.user(server).check(command, args, db)
     }
 }

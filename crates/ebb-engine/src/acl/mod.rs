@@ -18,7 +18,7 @@ mod tests;
 pub mod touched;
 mod user;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -220,12 +220,15 @@ pub fn disconnect(server: &Server, session: &mut Session, is_gone: impl Fn(&[u8]
     }
 }
 
-/// Closes the connections that listen to channels which their user may not use any more.
-pub fn disconnect_subscribers(server: &Server, session: &mut Session, user: &User) {
+/// Closes the connections that listen to channels which their user, if it is one of these, may not
+/// use any more.
+pub fn disconnect_subscribers(server: &Server, session: &mut Session, users: &[Arc<User>]) {
+    let users: HashMap<&[u8], &User> = users.iter().map(|user| (&*user.name, &**user)).collect();
     let mut gone = Vec::new();
     server.pubsub.each_subscription(|kind, channel, client| {
         let is_pattern = kind == Kind::Pattern;
-        if client.names.lock().user == user.name && !user.allows_channel(channel, is_pattern) {
+        let user = users.get(&*client.names.lock().user).copied();
+        if user.is_some_and(|user| !user.allows_channel(channel, is_pattern)) {
             gone.push(Arc::clone(client));
         }
     });
