@@ -59,6 +59,7 @@ pub(super) const DELUSER: CommandSpec = CommandSpec {
     flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
     arguments: &[Argument::string("username").multiple()],
     tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+    secret: |_, at| at >= 2,
     run: deluser,
     ..CommandSpec::NEW
 };

@@ -205,6 +205,9 @@ mod tests {
         let log = client.say("SLOWLOG GET");
         assert!(log.starts_with("*2\r\n*6\r\n:1\r\n"), "{log}");
         assert!(log.contains("$7\r\nGETUSER\r\n$10\r\n(redacted)\r\n"), "{log}");
+        client.say("ACL DELUSER secret");
+        let log = client.say("SLOWLOG GET");
+        assert!(log.contains("$7\r\nDELUSER\r\n$10\r\n(redacted)\r\n"), "{log}");
     }
 
     #[test]
