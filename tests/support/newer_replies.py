@@ -317,7 +317,7 @@ DEVIATIONS = [
        "8.0 says that + may stand there, too")
       for name in ("XREAD", "XREADGROUP")],
     (["BITCOUNT"], "valkey", both_refuse, "7.2 reads numbers before the unit"),
-    (["BITCOUNT"], "redis", lambda words, left, right: str(left).startswith("ERR syntax error") and len(words) == 3,
+    (["BITCOUNT"], "valkey", lambda words, left, right: str(right).startswith("ERR syntax error") and len(words) == 3,
      "Valkey's range may have no end"),
     (["CONFIG", "SET"], None, lambda words, left,
      right: str(right).startswith(str(left)) and "MAXMEMORY-POLICY" in words, "Ebb has more policies"),

@@ -22,19 +22,10 @@ pub(super) static BITCOUNT: CommandSpec = CommandSpec {
     keys: KEYS,
     arguments: &[
         Argument::key("key", 0),
-        Argument::block(
-            "range",
-            &[
-                Argument::integer("start"),
-                Argument::block("end-unit-block", &[Argument::integer("end"), UNIT]).optional(),
-            ],
-        )
-        .optional(),
+        Argument::block("range", &[Argument::integer("start"), Argument::integer("end"), UNIT])
+            .optional(),
     ],
-    history: &[
-        ("7.0.0", "Added the `BYTE|BIT` option."),
-        ("8.0.0", "Without `end`, the range goes to the end of the string, as in Valkey."),
-    ],
+    history: &[("7.0.0", "Added the `BYTE|BIT` option.")],
     run: bitcount,
     ..CommandSpec::NEW
 };
@@ -66,7 +57,6 @@ fn bit_range(start: i64, end: i64, len: usize, in_bits: bool) -> Option<(u64, u6
 fn bitcount(ctx: &mut Context<'_>) -> CommandResult {
     let range = match ctx.args.len() {
         2 => None,
-        3 => Some((ctx.int(2)?, -1, false)),
         4 | 5 => Some((ctx.int(2)?, ctx.int(3)?, unit_is_bit(ctx, 4)?)),
         _ => return Err(CommandError::Syntax),
     };
@@ -164,8 +154,7 @@ mod tests {
                 "{range}"
             );
         }
-        assert_eq!(client.say("BITCOUNT k 1"), client.say("BITCOUNT k 1 -1"));
-        assert_ne!(client.say("BITCOUNT k 1"), client.say("BITCOUNT k"));
+        assert_eq!(client.say("BITCOUNT k 1"), "-ERR syntax error\r\n");
         assert_eq!(client.say("BITCOUNT k 1 2 BYTE x"), "-ERR syntax error\r\n");
     }
 
