@@ -330,7 +330,7 @@ mod tests {
         let mut client = Client::new();
         client.say("XADD s 1-1 a b");
         client.say("XADD s 1-2 a b");
-        client.say("XGROUP CREATE s g 0 ENTRIESREAD 9223372036854775807");
+        client.say("XGROUP CREATE s g 1-1 ENTRIESREAD 9223372036854775807");
         client.say("XREADGROUP GROUP g c COUNT 1 STREAMS s >");
         client.say("XSETID s 1-2 ENTRIESADDED 9223372036854775807");
         client.say("XADD s 1-3 a b");
