@@ -66,22 +66,23 @@ def arguments(entries):
     return [facts for facts in map(argument, entries) if facts]
 
 
-class Peer:
-    def __init__(self, words):
-        self.server = Server(words[-1], prefix=words[:-1])
-        client = self.server.client()
-        self.commands = {}
-        pending = text(client("COMMAND"))
-        while pending:
-            entry = pending.pop()
-            self.commands[entry[0]] = described(entry)
-            pending += entry[9]
-        pending = list(mapping(text(client("COMMAND", "DOCS"))).items())
-        while pending:
-            name, facts = pending.pop()
-            facts = mapping(facts)
-            self.commands[name]["arguments"] = arguments(facts.get("arguments", []))
-            pending += mapping(facts.get("subcommands", [])).items()
+def commands_of(words):
+    """What a server tells of each of its commands."""
+    with Server(words[-1], prefix=words[:-1]) as server:
+        client = server.client()
+        entries, documents = text(client("COMMAND")), text(client("COMMAND", "DOCS"))
+    commands = {}
+    while entries:
+        entry = entries.pop()
+        commands[entry[0]] = described(entry)
+        entries += entry[9]
+    pending = list(mapping(documents).items())
+    while pending:
+        name, facts = pending.pop()
+        facts = mapping(facts)
+        commands[name]["arguments"] = arguments(facts.get("arguments", []))
+        pending += mapping(facts.get("subcommands", [])).items()
+    return commands
 
 
 def main():
@@ -89,11 +90,11 @@ def main():
     parser.add_argument("ebb")
     parser.add_argument("servers", nargs="+")
     args = parser.parse_args()
-    ebb = Peer([os.path.abspath(args.ebb)])
-    others = [Peer(shlex.split(server)) for server in args.servers]
+    ebb = commands_of([os.path.abspath(args.ebb)])
+    others = [commands_of(shlex.split(server)) for server in args.servers]
     differences = compared = 0
-    for name, facts in sorted(ebb.commands.items()):
-        known = [other.commands[name] for other in others if name in other.commands]
+    for name, facts in sorted(ebb.items()):
+        known = [other[name] for other in others if name in other]
         for fact, value in facts.items():
             theirs = [other[fact] for other in known]
             if not theirs or any(other != theirs[0] for other in theirs):

@@ -136,7 +136,9 @@ impl<'a> Context<'a> {
     #[cold]
     fn expire_fields(&mut self, key: &Key<'_>, found: Found) -> Result<(), OutOfMemory> {
         let (number, now_ms) = (self.session.db, self.now_ms);
-        let emptied = self.locks.shard_of(key).db(number).expire_fields(key, found, now_ms)?;
+        let db = self.locks.shard_of(key).db(number);
+        let (expired, emptied) = db.expire_fields(key, found, now_ms)?;
+        self.journal.expired_fields += expired as u64;
         self.changed(key, Event::hash("hexpired"));
         if emptied {
             self.changed(key, Event::generic("del"));

@@ -30,7 +30,7 @@ use crate::rejection::Rejection;
 use crate::reply::Reply;
 use crate::scratch;
 use crate::scripting::Attendant;
-use crate::server::{PauseMode, Server, unix_ms};
+use crate::server::{PauseMode, Server, unix_ms, unix_us};
 use crate::session::{Queued, ReplyMode, Session, Transaction};
 use crate::spec::{Flags, Scope};
 use crate::table::{Command, Resolved};
@@ -342,7 +342,9 @@ impl Run<'_, '_> {
             && let Some(transaction) = self.session.transaction.take()
         {
             self.session.executing = Some(transaction.queue.len());
+            self.session.time_us = Some(unix_us());
             self.exec(command, &transaction, reply);
+            self.session.time_us = None;
             self.session.executing = None;
             return;
         }

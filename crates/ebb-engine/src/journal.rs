@@ -192,6 +192,8 @@ pub struct Journal {
     pub misses: u64,
     /// Keys that had expired when they were looked up.
     pub expired: u64,
+    /// Fields of hashes that had expired when the hash was to be changed.
+    pub expired_fields: u64,
     /// Changed keys that somebody waits for.
     pub(crate) ready: Ready,
     /// What the command that runs has reserved in partitions.

@@ -248,6 +248,7 @@ impl Recorder {
         add(&counters.keyspace_hits, &mut journal.hits);
         add(&counters.keyspace_misses, &mut journal.misses);
         add(&counters.expired_keys, &mut journal.expired);
+        add(&counters.expired_fields, &mut journal.expired_fields);
         let track = self.server.config.get(id::LATENCY_TRACKING);
         let commands = self.server.commands.all().len();
         self.server.workers[self.worker].totals.add(&self.samples, commands, track);

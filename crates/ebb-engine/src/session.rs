@@ -94,6 +94,8 @@ pub struct Session {
     pub is_over_output_limit: bool,
     /// A script runs: commands come from it.
     pub in_script: bool,
+    /// The time, in microseconds since 1970, which stands still while a script or a transaction runs.
+    pub time_us: Option<i64>,
     /// How many commands the transaction has that runs.
     pub(crate) executing: Option<usize>,
     /// The number of the last command, plus one.
@@ -136,6 +138,7 @@ impl Session {
             starved: false,
             is_over_output_limit: false,
             in_script: false,
+            time_us: None,
             executing: None,
             last_command: 0,
             may_block: false,

@@ -168,6 +168,8 @@ counters! {
     keyspace_misses: AtomicU64,
     /// Keys deleted because their time had come.
     expired_keys: AtomicU64,
+    /// Fields of hashes deleted because their time had come.
+    expired_fields: AtomicU64,
     /// Keys found overdue on access, before the wheel came to them, in hundredths of a
     /// percent of those looked at.
     expired_stale: AtomicU64,

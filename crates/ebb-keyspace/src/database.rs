@@ -357,18 +357,18 @@ impl Db {
         self.part_mut(found.part).edit_collection(key, found.place)
     }
 
-    /// Deletes all due fields of the hash that was found, and the hash with the last; answers
-    /// whether it is gone.
+    /// Deletes all due fields of the hash that was found, and the hash with the last; answers how
+    /// many they were, and whether the hash is gone.
     pub fn expire_fields(
         &mut self,
         key: &Key<'_>,
         found: Found,
         now_ms: i64,
-    ) -> Result<bool, OutOfMemory> {
+    ) -> Result<(usize, bool), OutOfMemory> {
         let part = self.part_mut(found.part);
         let fields = part.expire_fields(found.place, key.hash(), now_ms, usize::MAX);
         let is_done = fields.next_deadline.is_none_or(|at| at >= now_ms);
-        if is_done { Ok(fields.emptied) } else { Err(OutOfMemory) }
+        if is_done { Ok((fields.expired, fields.emptied)) } else { Err(OutOfMemory) }
     }
 
     /// Makes an empty collection under a key that is not there, to fill it.

@@ -176,7 +176,7 @@ impl Shard {
             match what {
                 _ if watch.is_empty() => {}
                 Expired::Key => watch.touch_expired(db, key),
-                Expired::Fields | Expired::Emptied => watch.touch(db, key),
+                Expired::Fields(_) | Expired::Emptied => watch.touch(db, key),
             }
             expired(key, what);
         })

@@ -75,8 +75,8 @@ pub(crate) struct Told<'a> {
 pub enum Expired {
     /// A key.
     Key,
-    /// Some fields of a hash.
-    Fields,
+    /// So many fields of a hash.
+    Fields(usize),
     /// A hash with the last of its fields; told after these.
     Emptied,
 }
@@ -99,7 +99,7 @@ const FIELDS_MAX: usize = 32;
 
 /// What became of a hash whose due fields expired.
 pub(crate) struct ExpiredFields {
-    expired: usize,
+    pub(crate) expired: usize,
     /// Of the fields that are left.
     pub(crate) next_deadline: Option<i64>,
     /// It is gone with its last field.
@@ -491,7 +491,7 @@ impl Part {
                     self.wheel.insert(next, hash);
                 }
                 step.examined += fields.expired;
-                expired(&key, Expired::Fields);
+                expired(&key, Expired::Fields(fields.expired));
                 if fields.emptied {
                     expired(&key, Expired::Emptied);
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ebb_engine::scratch;
 use ebb_engine::scripting::{Rules, Script, ScriptFlags, Sha};
-use ebb_engine::{CommandError, CommandResult, Context};
+use ebb_engine::{CommandError, CommandResult, Context, unix_us};
 use ebb_resp::Protocol;
 use mlua::{Table, Value};
 use rand::Rng;
@@ -150,6 +150,8 @@ pub(crate) fn run(
     scratch::require(ctx.args.iter().map(|arg| arg.len() + 32).sum())?;
     ctx.feed_script_to_monitors();
     let (db, protocol, in_script) = (ctx.session.db, ctx.session.protocol, ctx.session.in_script);
+    let time_us = ctx.session.time_us;
+    ctx.session.time_us = time_us.or_else(|| Some(unix_us()));
     ctx.session.in_script = true;
     *machine.random.borrow_mut() = Random::new(ctx.random.random());
     let mut invocation = Invocation {
@@ -173,6 +175,7 @@ pub(crate) fn run(
     ctx.session.db = db;
     ctx.session.protocol = protocol;
     ctx.session.in_script = in_script;
+    ctx.session.time_us = time_us;
     if killed {
         // The hook that fails at every line has done its work.
         machine.watch().map_err(broken)?;

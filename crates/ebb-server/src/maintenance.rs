@@ -174,10 +174,14 @@ impl Maintenance {
         for db in 0..self.server.keyspace.databases() {
             loop {
                 let (server, effects) = (self.server, &mut self.effects);
+                let mut fields = 0;
                 let step = shard.expire_step(db, now_ms, RECORDS, |key, what| {
                     let event = match what {
                         Expired::Key => Event::expired(),
-                        Expired::Fields => Event::hash("hexpired"),
+                        Expired::Fields(expired) => {
+                            fields += expired as u64;
+                            Event::hash("hexpired")
+                        }
                         Expired::Emptied => Event::generic("del"),
                     };
                     effects.note(server, db, key, event, true);
@@ -185,6 +189,7 @@ impl Maintenance {
                 if !effects.is_empty() {
                     effects.publish(server, 0);
                 }
+                self.server.counters.expired_fields.fetch_add(fields, Ordering::Relaxed);
                 let expired = step.expired as u64;
                 if expired > 0 {
                     self.server.counters.expired_keys.fetch_add(expired, Ordering::Relaxed);

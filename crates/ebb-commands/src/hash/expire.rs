@@ -352,5 +352,7 @@ mod tests {
         client.say("HSET h c 3");
         assert_eq!(events(&mut client, "HDEL h a b"), nothing("hexpired"));
         assert_eq!(client.say("HGETALL h"), "*2\r\n$1\r\nc\r\n$1\r\n3\r\n");
+        let info = client.say("INFO stats");
+        assert!(info.contains("expired_fields:8\r\nexpired_subkeys:8\r\n"), "{info}");
     }
 }

@@ -9,6 +9,7 @@ use ebb_engine::{
 };
 
 use super::filter::Filter;
+use super::filter_arguments::FILTERS;
 
 pub(super) const ID: CommandSpec = CommandSpec {
     name: "id",
@@ -60,24 +61,7 @@ pub(super) const LIST: CommandSpec = CommandSpec {
     complexity: "O(N) where N is the number of connections.",
     arity: -2,
     flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
-    arguments: &[
-        Argument::one_of(
-            "normal_master_replica_pubsub",
-            &[
-                Argument::word("normal", "NORMAL"),
-                Argument::word("master", "MASTER"),
-                Argument::word("replica", "REPLICA"),
-                Argument::word("pubsub", "PUBSUB"),
-            ],
-        )
-        .after("TYPE")
-        .optional()
-        .since("5.0.0"),
-        Argument::block("id", &[Argument::integer("client-id").multiple()])
-            .after("ID")
-            .optional()
-            .since("6.2.0"),
-    ],
+    arguments: FILTERS,
     tips: &["nondeterministic_output"],
     run: list,
     ..CommandSpec::NEW
@@ -111,33 +95,7 @@ pub(super) const KILL: CommandSpec = CommandSpec {
     flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
     arguments: &[Argument::one_of(
         "filter",
-        &[
-            Argument::string("ip:port"),
-            Argument::one_of(
-                "new-format",
-                &[
-                    Argument::integer("client-id").after("ID").optional().since("2.8.12"),
-                    Argument::one_of(
-                        "normal_master_slave_pubsub",
-                        &[
-                            Argument::word("normal", "NORMAL"),
-                            Argument::word("master", "MASTER").since("3.2.0"),
-                            Argument::word("slave", "SLAVE"),
-                            Argument::word("replica", "REPLICA").since("5.0.0"),
-                            Argument::word("pubsub", "PUBSUB"),
-                        ],
-                    )
-                    .after("TYPE")
-                    .optional()
-                    .since("2.8.12"),
-                    Argument::string("username").after("USER").optional(),
-                    Argument::string("ip:port").after("ADDR").optional(),
-                    Argument::string("ip:port").after("LADDR").optional().since("6.2.0"),
-                    Argument::string("yes/no").after("SKIPME").optional(),
-                ],
-            )
-            .multiple(),
-        ],
+        &[Argument::string("old-format"), Argument::one_of("new-format", FILTERS).multiple()],
     )],
     run: kill,
     ..CommandSpec::NEW

@@ -5,6 +5,7 @@ use ebb_engine::{CommandSpec, Flags, Group};
 use crate::help;
 
 mod filter;
+mod filter_arguments;
 mod list;
 mod modes;
 mod name;

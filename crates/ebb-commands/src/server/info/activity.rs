@@ -64,6 +64,10 @@ pub(super) fn stats(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("sync_partial_ok", 0);
     text.field("sync_partial_err", 0);
     text.field("expired_keys", read(&counters.expired_keys) + ctx.journal.expired);
+    // The name that Valkey has for it, and that of Redis 8.
+    let expired_fields = read(&counters.expired_fields) + ctx.journal.expired_fields;
+    text.field("expired_fields", expired_fields);
+    text.field("expired_subkeys", expired_fields);
     let stale = read(&counters.expired_stale) as f64 / 100.0;
     text.field("expired_stale_perc", format!("{stale:.2}"));
     text.field("expired_time_cap_reached_count", read(&counters.expire_cap_reached));
