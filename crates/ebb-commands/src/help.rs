@@ -78,7 +78,10 @@ mod tests {
             }
         }
         let help = client.say("CLIENT HELP");
-        assert!(help.contains("\r\n+KILL <ip:port | <ID <client-id> | TYPE <NORMAL | "), "{help}");
+        assert!(
+            help.contains("\r\n+KILL <old-format | <ID <client-id> | TYPE <NORMAL | "),
+            "{help}"
+        );
         assert!(help.contains("\r\n+PAUSE <timeout> [<WRITE | ALL>]\r\n"), "{help}");
     }
 }
