@@ -89,7 +89,7 @@ return struct.size('!8 b d i3 h')
 return {bit.band(0xff, 0x0f), bit.bor(1, 2), bit.bxor(5, 1), bit.bnot(7), bit.tobit(2^40 + 9)}
 return {bit.lshift(1, 4), bit.rshift(-1, 28), bit.arshift(-256, 4), bit.rol(1, 31), bit.bswap(1)}
 return bit.tohex(-1, -6)
-local t = {} for k in pairs(redis) do t[#t + 1] = k end table.sort(t) return t
+local t = {} for k in pairs(redis) do if k ~= 'SERVER_NAME' then t[#t + 1] = k end end table.sort(t) return t
 local t = {} for k in pairs(string) do t[#t + 1] = k end table.sort(t) return t
 local t = {} for k in pairs(math) do t[#t + 1] = k end table.sort(t) return t
 local t = {} for k in pairs(cjson) do t[#t + 1] = k end table.sort(t) return t

@@ -200,7 +200,6 @@ impl Worker {
             self.turns.extend(self.again.drain(..));
             self.handle(&events);
             self.run_rest();
-            self.accept();
             if self.server.workers[self.number].is_told() {
                 // Commands that ran here left messages for clients of this worker.
                 self.heed();
@@ -244,6 +243,7 @@ impl Worker {
             }
         }
         self.run_group();
+        self.accept();
     }
 
     /// Sends what is ready to clients before the end. Nobody may be let in who has seen the
