@@ -22,6 +22,8 @@ use parking_lot::MutexGuard;
 
 use crate::io;
 
+/// A shard's lock is held for this long at least.
+const SLICE_MIN: Duration = Duration::from_micros(10);
 /// Between two looks at the fragmentation while there is nothing to do.
 const LOOK: Duration = Duration::from_millis(100);
 /// Without an interruption a sleep is no longer than this.
@@ -275,9 +277,11 @@ impl Defragmentation {
     }
 
     /// How long a shard's lock is held, about: half of `active-defrag-cycle-us`, since the last step
-    /// may take a while.
+    /// may take a while. Never so short that nothing could be done.
     fn slice_time(&self) -> Duration {
-        Duration::from_micros(self.server.config.get(id::ACTIVE_DEFRAG_CYCLE_US).into()) / 2
+        let cycle =
+            Duration::from_micros(self.server.config.get(id::ACTIVE_DEFRAG_CYCLE_US).into());
+        (cycle / 2).max(SLICE_MIN)
     }
 
     /// Steps in a shard for as long as its lock may be held.
