@@ -186,30 +186,29 @@ fn parse<'a>(
     stores: bool,
 ) -> Result<(Options, Option<Target<'a>>), CommandError> {
     let mut options = Options::new();
-    let mut target = None;
+    let (mut target, first) = (None, at);
     while at < ctx.args.len() {
         if let Some(taken) = options.take(ctx, at)? {
             at += taken;
             continue;
         }
         let distances = ctx.is_word(at, "STOREDIST");
-        if !stores || at + 1 == ctx.args.len() || !distances && !ctx.is_word(at, "STORE") {
+        let word = if distances { "STOREDIST" } else { "STORE" };
+        if !stores || at + 1 == ctx.args.len() || !ctx.is_word(at, word) {
             return Err(CommandError::Syntax);
+        }
+        // The key specifications find the first such word: only its key is checked and locked.
+        if (first..at).any(|before| ctx.is_word(before, word)) {
+            return Err(CommandError::new("ERR STORE and STOREDIST can be given only once"));
         }
         target = Some(Target { key: ctx.key(at + 1), distances, event: "georadiusstore" });
         at += 2;
     }
-    if let Some(target) = &target {
-        if options.has_details() {
-            return Err(CommandError::new(
-                "ERR STORE option in GEORADIUS is not compatible with WITHDIST, WITHHASH and \
-                 WITHCOORD options",
-            ));
-        }
-        // Of repeated options only the first is found by the key specifications, and locked.
-        if !ctx.locks.holds(ctx.server.keyspace.shard_of(target.key.hash())) {
-            return Err(CommandError::new("ERR STORE can be given only once"));
-        }
+    if target.is_some() && options.has_details() {
+        return Err(CommandError::new(
+            "ERR STORE option in GEORADIUS is not compatible with WITHDIST, WITHHASH and \
+             WITHCOORD options",
+        ));
     }
     options.check()?;
     Ok((options, target))
@@ -276,9 +275,10 @@ mod tests {
             let reply = client.say(command);
             assert!(reply.starts_with('-') && reply.contains(text), "{command}: {reply}");
         }
-        for n in 0..50 {
-            let reply = client.say(&format!("GEORADIUS g 15 37 1 m STORE a STORE b{n}"));
-            assert!(reply == ":0\r\n" || reply.contains("only once"), "{reply}");
+        for options in ["STORE a STORE b", "STOREDIST STORE STORE b", "STOREDIST a STOREDIST a"] {
+            let reply = client.say(&format!("GEORADIUS g 15 37 1 m {options}"));
+            assert!(reply.contains("only once"), "{options}: {reply}");
         }
+        assert_eq!(client.say("GEORADIUS g 15 37 1 m STORE a STOREDIST b"), ":0\r\n");
     }
 }
