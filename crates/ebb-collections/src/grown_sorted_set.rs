@@ -85,7 +85,7 @@ impl GrownSortedSet {
 
     /// The position at which a member is that was found.
     fn position(&self, found: Found, score: f64, member: &[u8]) -> usize {
-        self.order.position_of(found.entry, stands_before(score, member))
+        self.order.position_of(found.entry(), stands_before(score, member))
     }
 
     pub(crate) fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
@@ -147,7 +147,7 @@ impl GrownSortedSet {
         self.order.remove(from, &score_of);
         set_score(&mut self.members.get_mut(found), score);
         let at = self.order.partition_point(stands_before(score, member));
-        let result = self.order.insert(at, Ranked { score, name: found.entry }, &score_of);
+        let result = self.order.insert(at, Ranked { score, name: found.entry() }, &score_of);
         if result.is_err() {
             // A member that cannot be in the order is not in the set either.
             drop(self.members.remove(found));

@@ -108,6 +108,8 @@ macro_rules! collection {
     };
 }
 
+/// The functions that open collections are always inlined: what they answer would else be written word
+/// by word and read again as vectors, and to read it would wait for the memory.
 impl<'a> Context<'a> {
     collection!("hash", hash, read_hash, read_hash_and_reply, HashRef);
     collection!("list", list, read_list, read_list_and_reply, ListRef);
@@ -179,7 +181,7 @@ impl<'a> Context<'a> {
     }
 
     /// The key's hash to change, made if it is not there.
-    #[inline]
+    #[inline(always)]
     pub fn open_hash(&mut self, key: &Key<'_>) -> Result<HashMut<Editor<'_>>, CommandError> {
         let limits = hash_limits(self.server);
         let (editor, _) = self.edit_collection(key, Type::Hash, Some(Form::Hash))?;
@@ -198,7 +200,7 @@ impl<'a> Context<'a> {
     }
 
     /// The key's list to change, made if it is not there.
-    #[inline]
+    #[inline(always)]
     pub fn open_list(&mut self, key: &Key<'_>) -> Result<ListMut<Editor<'_>>, CommandError> {
         let fill = list_fill(self.server);
         let (editor, _) = self.edit_collection(key, Type::List, Some(Form::List))?;
@@ -217,7 +219,7 @@ impl<'a> Context<'a> {
     }
 
     /// The key's set to change, made if it is not there.
-    #[inline]
+    #[inline(always)]
     pub fn open_set(&mut self, key: &Key<'_>) -> Result<SetMut<Editor<'_>>, CommandError> {
         let server = self.server;
         let (editor, _) = self.edit_collection(key, Type::Set, Some(Form::IntSet))?;
@@ -236,7 +238,7 @@ impl<'a> Context<'a> {
     }
 
     /// The key's sorted set to change, made if it is not there.
-    #[inline]
+    #[inline(always)]
     pub fn open_sorted_set(
         &mut self,
         key: &Key<'_>,

@@ -77,7 +77,7 @@ impl Entries {
     #[inline]
     pub(crate) fn get(&self, found: Found) -> EntryRef<'_> {
         debug_assert!(self.table.is_current(&found));
-        view(found.entry)
+        view(found.entry())
     }
 
     /// The entry that was found, to write; the table has not changed since.
@@ -85,7 +85,7 @@ impl Entries {
     pub(crate) fn get_mut(&mut self, found: Found) -> EntryMut<'_> {
         debug_assert!(self.table.is_current(&found));
         // SAFETY: the table owns the entry and is borrowed mutably.
-        unsafe { EntryMut::new(found.entry) }
+        unsafe { EntryMut::new(found.entry()) }
     }
 
     /// Adds an entry whose key is not there.

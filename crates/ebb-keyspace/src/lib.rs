@@ -64,12 +64,9 @@ pub const SLOT_BYTES: usize = ebb_table::BUCKET_BYTES.div_ceil(ebb_table::SLOTS)
 pub struct KeyHasher(ahash::RandomState);
 
 impl KeyHasher {
-    /// A hasher with seeds from the operating system.
+    /// A hasher with seeds of its own, unless they are fixed.
     pub fn random() -> KeyHasher {
-        use rand::Rng;
-        let mut random = rand::rng();
-        let mut seed = || random.random();
-        KeyHasher(ahash::RandomState::with_seeds(seed(), seed(), seed(), seed()))
+        KeyHasher(ebb_table::seeds::state())
     }
 
     /// The hash of a key.

@@ -10,9 +10,9 @@ use ebb_collections::{Arenas, Collection, Form, HashMut, Limits};
 use ebb_heap::{ArenaId, OutOfMemory};
 use rand::Rng;
 
-use crate::editor::Editor;
+use crate::editor::{Edited, Editor};
 use crate::entry::relocate::Work;
-use crate::entry::{Entry, EntryMut, EntryRef, StringValue, Summary, grown};
+use crate::entry::{Entry, EntryMut, EntryRef, StringValue, grown};
 use crate::eviction::{AccessClock, Dice, Own, S3Fifo};
 use ebb_table::{BUCKET_BYTES, Found, SLOTS};
 
@@ -48,8 +48,8 @@ pub struct Part {
     pub(crate) entries: Entries,
     pub(crate) wheel: Wheel,
     pub(crate) counts: Ledger,
-    /// The collection that is being changed, as it was before.
-    pub(crate) before: Summary,
+    /// The collection that is being changed.
+    pub(crate) edited: Option<Edited>,
     /// The hash of the key that was added last, until somebody asks; 0 if none was.
     created: u64,
     /// The partition's id, 0 for keys of none.
@@ -117,7 +117,7 @@ impl Part {
             entries: Entries::new(index, hasher),
             wheel: Wheel::default(),
             counts: Ledger::default(),
-            before: Summary::default(),
+            edited: None,
             created: 0,
             id: 0,
             totals: None,
@@ -374,13 +374,12 @@ impl Part {
         key: &[u8],
         deadline: Option<i64>,
     ) -> Result<(), OutOfMemory> {
-        let mut found = found;
         let before = *self.counts;
         let stand_in = Entry::build(self.data, key, None, StringValue::Int(0))?;
         let name = stand_in.name();
         self.counts.subtract(found, &self.entries.get(found));
         let old = self.entries.replace(found, stand_in);
-        found.entry = name;
+        let found = found.with_entry(name);
         let (entry, result) = match old.renamed(self.data, key, deadline) {
             Ok(entry) => (entry, Ok(())),
             Err((entry, error)) => (entry, Err(error)),

@@ -5,7 +5,7 @@ use ebb_heap::{ArenaId, Block, Compact, OutOfMemory};
 use rand::Rng;
 
 use crate::handle::{BlockMut, BlockRef};
-use crate::{BUCKET_BYTES, Drain, Found, SLOTS, Table, same};
+use crate::{BUCKET_BYTES, Drain, Found, SLOTS, Table, same, seeds};
 
 /// A hash table that owns blocks. Their keys are hashed with the process's secret seed.
 pub struct Blocks {
@@ -20,12 +20,8 @@ pub struct Blocks {
 pub fn hash(key: &[u8]) -> u64 {
     use std::hash::{BuildHasher, Hasher};
     use std::sync::LazyLock;
-    static SEED: LazyLock<ahash::RandomState> = LazyLock::new(|| {
-        let mut random = rand::rng();
-        let mut seed = || random.random();
-        ahash::RandomState::with_seeds(seed(), seed(), seed(), seed())
-    });
-    let mut hasher = SEED.build_hasher();
+    static STATE: LazyLock<ahash::RandomState> = LazyLock::new(seeds::state);
+    let mut hasher = STATE.build_hasher();
     hasher.write(key);
     hasher.finish()
 }
@@ -101,7 +97,7 @@ impl Blocks {
     #[inline]
     pub fn get(&self, found: Found) -> BlockRef<'_> {
         debug_assert!(self.table.is_current(&found));
-        view(found.entry)
+        view(found.entry())
     }
 
     /// Changes the block that was found: all but its key.
@@ -109,7 +105,7 @@ impl Blocks {
     pub fn get_mut(&mut self, found: Found) -> BlockMut<'_> {
         debug_assert!(self.table.is_current(&found));
         // SAFETY: the table owns the block and is borrowed mutably.
-        unsafe { BlockMut::new(found.entry) }
+        unsafe { BlockMut::new(found.entry()) }
     }
 
     /// Adds a block whose key is not there, and answers its name, which is good until the

@@ -22,12 +22,15 @@ pub mod handle;
 mod inspect;
 mod point;
 mod same;
+pub mod seeds;
 mod segment;
 
 pub use blocks::{BlockDrain, Blocks, hash};
 pub use bucket::{BUCKET_BYTES, SLOTS};
 pub use inspect::position_of;
 pub use same::same;
+
+use std::num::NonZeroU64;
 
 use ebb_heap::{ArenaId, Block, Compact, OutOfMemory};
 use rand::Rng;
@@ -57,15 +60,48 @@ pub struct Table {
 }
 
 /// Where [`Table::find`] found an entry; valid until the table changes.
+///
+/// It is handed from function to function, and so made of words: what is written byte by byte and read
+/// again as a word has to wait for the memory.
 #[derive(Clone, Copy)]
 pub struct Found {
-    /// The position and the tag of its point, each on its own so that this is three words.
     position: u64,
+    /// From the lowest bit: a one, the slot (7 bits), the entry's handle (40), the tag and the bucket (8 each).
+    rest: NonZeroU64,
     version: u32,
-    place: Place,
-    tag: u8,
+}
+
+impl Found {
+    #[inline]
+    fn new(point: Point, version: u32, place: Place, entry: Compact) -> Found {
+        let (bucket, slot) = place.indexes();
+        let tag_and_bucket = u64::from(point.tag) | (bucket as u64) << 8;
+        let rest = NonZeroU64::MIN | (slot as u64) << 1 | entry.units() << 8 | tag_and_bucket << 48;
+        Found { position: point.position, rest, version }
+    }
+
     /// The entry's handle. The table still owns it.
-    pub entry: Compact,
+    #[inline]
+    pub fn entry(&self) -> Compact {
+        Compact::from_units(self.rest.get() >> 8)
+    }
+
+    /// The same place with another entry.
+    #[inline]
+    pub fn with_entry(self, entry: Compact) -> Found {
+        Found::new(self.point(), self.version, self.place(), entry)
+    }
+
+    #[inline]
+    fn point(&self) -> Point {
+        Point { position: self.position, tag: (self.rest.get() >> 48) as u8 }
+    }
+
+    #[inline]
+    fn place(&self) -> Place {
+        let rest = self.rest.get();
+        Place { bucket: (rest >> 56) as u8, slot: (rest as u8) >> 1 }
+    }
 }
 
 impl Table {
@@ -154,8 +190,7 @@ impl Table {
         let point = Point::of(hash);
         let segment = self.directory.get(self.row(point.position))?;
         let (place, entry) = segment.find(point, eq)?;
-        let Point { position, tag } = point;
-        Some(Found { position, version: self.version, place, tag, entry })
+        Some(Found::new(point, self.version, place, entry))
     }
 
     /// Whether the table has not changed since.
@@ -166,10 +201,10 @@ impl Table {
     /// Puts another handle for the same hash in the place of one that was found.
     pub fn replace(&mut self, found: Found, entry: Compact) -> Compact {
         let segment = self.directory[self.row(found.position)];
-        let (bucket, slot) = found.place.indexes();
-        debug_assert_eq!(segment.bucket(bucket).slot(slot), found.entry);
+        let (bucket, slot) = found.place().indexes();
+        debug_assert_eq!(segment.bucket(bucket).slot(slot), found.entry());
         segment.bucket(bucket).set_slot(slot, entry);
-        found.entry
+        found.entry()
     }
 
     /// Adds an entry that the table does not have. On an error nothing has changed.
@@ -202,8 +237,7 @@ impl Table {
     pub fn remove(&mut self, found: Found, hash_of: impl Fn(Compact) -> u64) -> Compact {
         let first = self.first_row(self.row(found.position));
         let segment = self.directory[first];
-        let point = Point { position: found.position, tag: found.tag };
-        let entry = segment.displace(point, found.place);
+        let entry = segment.displace(found.point(), found.place());
         let segment = segment.with_count(segment.count() - 1);
         self.directory[first] = segment;
         self.len -= 1;

@@ -26,8 +26,8 @@ pub(crate) struct Segment(u64);
 /// Where an entry lies: its bucket, of at most 63, and its slot.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
-    bucket: u8,
-    slot: u8,
+    pub(crate) bucket: u8,
+    pub(crate) slot: u8,
 }
 
 impl Place {

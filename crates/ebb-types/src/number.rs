@@ -70,21 +70,10 @@ const DIGIT_PAIRS: [[u8; 2]; 100] = {
 impl IntegerText {
     /// Formats an unsigned integer.
     #[inline]
-    pub fn from_u64(mut value: u64) -> Self {
+    pub fn from_u64(value: u64) -> Self {
         let mut bytes = [0; INTEGER_LEN_MAX];
-        let mut start = INTEGER_LEN_MAX;
-        while value >= 10 {
-            start -= 2;
-            let pair = DIGIT_PAIRS[(value % 100) as usize];
-            bytes[start..start + 2].copy_from_slice(&pair);
-            value /= 100;
-        }
-        // What is left is one more digit, except when the last pair used the value up: then the pair began
-        // with a digit that was not zero, because the loop ran on a value of at least 10.
-        if value > 0 || start == INTEGER_LEN_MAX {
-            start -= 1;
-            bytes[start] = b'0' + value as u8;
-        }
+        let start = INTEGER_LEN_MAX - digits(value);
+        fill(&mut bytes[start..], value);
         Self { bytes, start }
     }
 
@@ -107,16 +96,43 @@ impl IntegerText {
     }
 }
 
-/// Appends the decimal text of `value`.
+/// How many digits a number has.
 #[inline]
-pub fn write_i64(out: &mut Vec<u8>, value: i64) {
-    out.extend_from_slice(IntegerText::from_i64(value).as_bytes());
+fn digits(value: u64) -> usize {
+    1 + value.checked_ilog10().unwrap_or(0) as usize
+}
+
+/// Writes a number into a place that has a byte for each digit.
+#[inline]
+fn fill(place: &mut [u8], mut value: u64) {
+    let mut end = place.len();
+    while value >= 10 {
+        end -= 2;
+        place[end..end + 2].copy_from_slice(&DIGIT_PAIRS[(value % 100) as usize]);
+        value /= 100;
+    }
+    // A digit is left, unless the last pair was the first.
+    if end > 0 {
+        place[0] = b'0' + value as u8;
+    }
 }
 
 /// Appends the decimal text of `value`.
 #[inline]
+pub fn write_i64(out: &mut Vec<u8>, value: i64) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    write_u64(out, value.unsigned_abs());
+}
+
+/// Appends the decimal text of `value`, written where it will stay: whoever reads together what was
+/// written digit by digit has to wait for the memory.
+#[inline]
 pub fn write_u64(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(IntegerText::from_u64(value).as_bytes());
+    let start = out.len();
+    out.resize(start + digits(value), 0);
+    fill(&mut out[start..], value);
 }
 
 #[cfg(test)]

@@ -110,6 +110,7 @@ fn flag_of(front: &Front<'_>) -> u8 {
 
 impl Summary {
     /// Of a grown collection whose entry takes `own` bytes.
+    #[inline(always)]
     fn of_grown(grown: &Collection, own: usize) -> Summary {
         let next_field = match grown {
             Collection::Hash(hash) => HashRef::Grown(hash).next_deadline(),
@@ -238,13 +239,15 @@ impl<'a> EntryRef<'a> {
     /// What the database counts of it. `grown` is its [`EntryRef::grown_place`].
     #[inline]
     pub(crate) fn summary(&self, grown: Option<GrownPlace>) -> Summary {
-        match grown {
-            Some(place) => Summary::of_grown(self.grown_at(place), self.0.bytes()),
-            None => self.packed_summary(),
-        }
+        grown.map_or_else(|| self.packed_summary(), |place| self.grown_summary(place))
     }
 
-    fn packed_summary(&self) -> Summary {
+    #[inline(always)]
+    pub(crate) fn grown_summary(&self, place: GrownPlace) -> Summary {
+        Summary::of_grown(self.grown_at(place), self.0.bytes())
+    }
+
+    pub(crate) fn packed_summary(&self) -> Summary {
         let footprint = Footprint { data: self.0.bytes(), ..Footprint::default() };
         let is_expiring = self.form() == Some(Form::ExpiringHash);
         let (is_empty, next_field) = match self.value() {
