@@ -44,6 +44,7 @@ mod rejection;
 pub mod reply;
 pub mod scratch;
 pub mod scripting;
+mod seed;
 pub mod server;
 pub mod session;
 mod several;

@@ -321,6 +321,7 @@ const SHARDS_MAX: usize = 256;
 impl Server {
     /// A server without connections.
     pub fn new(config: Config, commands: CommandTable, host: Host) -> Server {
+        crate::seed::fix(&config); // Before anything is hashed.
         let threads = config.get(id::IO_THREADS) as usize;
         let databases = config.get(id::DATABASES) as usize;
         // One worker needs no more than one lock; several should seldom meet on one.

@@ -36,5 +36,6 @@ group! { after memory::END;
         .alias(&["lua-time-limit"]);
     TRACKING_TABLE_MAX_KEYS: u64 =
         number("tracking-table-max-keys", "1000000", 0, LONG_MAX);
-    HASH_SEED: Arc<str> = text("hash-seed", "").immutable().off("", "no fixed seed of its tables");
+    // Valkey 9. Empty: the seeds are drawn at each start.
+    HASH_SEED: Arc<str> = text("hash-seed", "").immutable();
 }
