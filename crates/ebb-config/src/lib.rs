@@ -34,7 +34,7 @@ pub use grammar::split_arguments;
 pub use parse::{StartError, parse_bytes};
 pub use partitions::PartitionLine;
 pub use rewrite::RewriteError;
-pub use special::{OutputBufferLimit, OutputBufferLimits};
+pub use special::{OutputBufferLimit, OutputBufferLimits, cpus};
 pub use store::{Config, MemoryOrPercent, Stored, Value};
 pub use table::{find, ids};
 pub use users::UserLine;

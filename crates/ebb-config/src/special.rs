@@ -6,6 +6,9 @@ use crate::value::{Reason, one_of, parse_i64, parse_memory};
 /// Redis accepts no more listening addresses than this.
 const BIND_ADDRESSES_MAX: usize = 16;
 
+/// Processors have numbers below this one.
+const CPUS_MAX: usize = 1024;
+
 /// No arguments, or one empty one, is how an empty list is written.
 fn list<'a, 'b>(arguments: &'a [&'b str]) -> &'a [&'b str] {
     if matches!(arguments, [""]) { &[] } else { arguments }
@@ -244,6 +247,31 @@ pub(crate) fn title_template(text: &str) -> Result<(), Reason> {
     if text.is_empty() { Err(wrong()) } else { Ok(()) }
 }
 
+/// `server-cpulist` and its like: processors such as `0-7:2,9`, where `:2` takes every second.
+pub(crate) fn cpu_list(text: &str) -> Result<(), Reason> {
+    match cpus(text) {
+        Some(_) => Ok(()),
+        None => Err(Reason::new("must be processors, such as 0,2 or 0-7 or 0-7:2")),
+    }
+}
+
+/// The processors of a list; none of the empty list.
+pub fn cpus(text: &str) -> Option<Vec<usize>> {
+    let number = |text: &str| text.parse::<usize>().ok().filter(|&number| number < CPUS_MAX);
+    let mut cpus = Vec::new();
+    for part in text.split(',').filter(|_| !text.is_empty()) {
+        let (range, stride) = part.split_once(':').unwrap_or((part, "1"));
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let stride = number(stride).filter(|&stride| stride > 0)?;
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last {
+            return None;
+        }
+        cpus.extend((first..=last).step_by(stride));
+    }
+    Some(cpus)
+}
+
 /// `dbfilename`: a name, not a path.
 pub(crate) fn db_filename(text: &str) -> Result<(), Reason> {
     plain_name("dbfilename", "filename", text)
@@ -386,5 +414,15 @@ mod tests {
         );
         assert_eq!(append_filename("").unwrap_err().0, "appendfilename can't be empty");
         assert!(append_dirname("a/b").is_err());
+    }
+
+    #[test]
+    fn lists_of_processors_are_read() {
+        assert_eq!(cpus(""), Some(vec![]));
+        assert_eq!(cpus("3"), Some(vec![3]));
+        assert_eq!(cpus("0-7:2,9,1-2"), Some(vec![0, 2, 4, 6, 9, 1, 2]));
+        for wrong in ["x", "1,", ",", "3-1", "1-", "-1", "0-7:0", "0-7:", "1024", "1-2-3", " 1"] {
+            assert!(cpu_list(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use tracing::span;
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::io::clock::{LocalTime, local_time};
+use crate::io::syslog;
 
 /// The threshold: 0 logs everything, 4 nothing.
 static THRESHOLD: AtomicU8 = AtomicU8::new(2);
@@ -129,6 +130,7 @@ impl Subscriber for Lines {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let time = timestamp(since.as_millis() as u64, times, local_time);
         write_line(&line(format, &time, level, &message.0));
+        syslog::write(level.0, &message.0);
     }
 
     fn enter(&self, _: &span::Id) {}

@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::sync::Arc;
 
-use ebb_config::{Config, Supervised, id};
+use ebb_config::{Config, Key, Supervised, cpus, id};
 use ebb_engine::server::SystemFacts;
 
 use crate::io as seam;
@@ -69,6 +70,19 @@ pub(crate) fn system_facts(config: &Config) -> SystemFacts {
             Supervised::Upstart => "upstart",
             _ => "no",
         },
+    }
+}
+
+/// Keeps the calling thread on the processors that a list names, if it names some.
+pub(crate) fn bind_thread(config: &Config, list: Key<Arc<str>>) {
+    let list = config.get(list);
+    let processors = cpus(&list).unwrap_or_default();
+    if !processors.is_empty()
+        && let Err(error) = seam::affinity::bind_thread(&processors)
+    {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or_default();
+        tracing::warn!("Can't keep the thread {name} on the processors {list}: {error}");
     }
 }
 

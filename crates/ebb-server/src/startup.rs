@@ -1,6 +1,7 @@
 //! From the configuration to a running server, and to its end.
 
 use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ebb_config::{Config, id};
@@ -114,6 +115,9 @@ fn prepare(config: Config) -> Result<Config, String> {
     }
     process::enter_directory(&config)?;
     let log = config.get(id::LOGFILE);
+    if config.get(id::SYSLOG_ENABLED) {
+        io::syslog::open(&config.get(id::SYSLOG_IDENT), config.get(id::SYSLOG_FACILITY));
+    }
     logging::set_formats(config.get(id::LOG_FORMAT), config.get(id::LOG_TIMESTAMP_FORMAT));
     logging::start(&log, config.get(id::LOGLEVEL))
         .map_err(|error| format!("Can't open the log file: {log}: {error}"))?;
@@ -147,18 +151,7 @@ fn serve(server: &'static Server, listeners: Vec<listener::Listener>) -> Result<
         let listeners = listeners.take().unwrap_or_default();
         workers.push(Worker::new(server, number, listeners).map_err(failed)?);
     }
-    let spawn = |name: String, work: Box<dyn FnOnce() + Send>| {
-        let failed = format!("Can't start the thread {name}");
-        let work = || {
-            pages::note_stack();
-            work();
-        };
-        std::thread::Builder::new().name(name).spawn(work).map_err(|error| {
-            format!(
-                "{failed}: {error}. Is there a limit on threads or addresses (ulimit -u, ulimit -v)?"
-            )
-        })
-    };
+    let spawn = |name: String, work: Box<dyn FnOnce() + Send>| spawn(server, name, work);
     spawn(
         "signals".into(),
         Box::new(move || {
@@ -199,6 +192,29 @@ fn serve(server: &'static Server, listeners: Vec<listener::Listener>) -> Result<
     let commands = server.counters.commands.load(Ordering::Relaxed);
     tracing::info!("Ebb is now ready to exit, bye bye... ({commands} commands were run)");
     Ok(())
+}
+
+/// Starts a thread, on the processors that the configuration names for its kind.
+fn spawn(
+    server: &'static Server,
+    name: String,
+    work: Box<dyn FnOnce() + Send>,
+) -> Result<JoinHandle<()>, String> {
+    let failed = format!("Can't start the thread {name}");
+    let processors = match name.starts_with("worker-") {
+        true => id::SERVER_CPULIST,
+        false => id::BIO_CPULIST,
+    };
+    let work = move || {
+        pages::note_stack();
+        process::bind_thread(&server.config, processors);
+        work();
+    };
+    std::thread::Builder::new().name(name).spawn(work).map_err(|error| {
+        format!(
+            "{failed}: {error}. Is there a limit on threads or addresses (ulimit -u, ulimit -v)?"
+        )
+    })
 }
 
 /// A locale that only the environment names may be missing here.

@@ -18,10 +18,10 @@ group! { after network::END;
     DYNAMIC_HZ: bool = yes_no("dynamic-hz", "yes").tunes("timer frequency");
     LOGLEVEL: LogLevel = word::<LogLevel>("loglevel", "notice");
     LOGFILE: Arc<str> = text("logfile", "").immutable();
-    SYSLOG_ENABLED: bool = yes_no("syslog-enabled", "no").immutable().off("no", "no system log");
-    SYSLOG_IDENT: Arc<str> = text("syslog-ident", "redis").immutable().tunes("system log");
+    SYSLOG_ENABLED: bool = yes_no("syslog-enabled", "no").immutable();
+    SYSLOG_IDENT: Arc<str> = text("syslog-ident", "redis").immutable();
     SYSLOG_FACILITY: SyslogFacility =
-        word::<SyslogFacility>("syslog-facility", "local0").immutable().tunes("system log");
+        word::<SyslogFacility>("syslog-facility", "local0").immutable();
     ALWAYS_SHOW_LOGO: bool = yes_no("always-show-logo", "no").immutable().tunes("logo");
     SET_PROC_TITLE: bool = yes_no("set-proc-title", "yes").immutable();
     PROC_TITLE_TEMPLATE: Arc<str> = checked(
@@ -41,13 +41,18 @@ group! { after network::END;
     DISABLE_THP: bool = yes_no("disable-thp", "no").immutable();
     IGNORE_WARNINGS: Arc<str> = text("ignore-warnings", "").tunes("checks of the system at start");
     SERVER_CPULIST: Arc<str> =
-        text("server-cpulist", "").alias(&["server_cpulist"]).immutable().off("", "no CPU pinning");
+        checked("server-cpulist", "", special::cpu_list).alias(&["server_cpulist"]).immutable();
+    // The threads that do not serve clients.
     BIO_CPULIST: Arc<str> =
-        text("bio-cpulist", "").alias(&["bio_cpulist"]).immutable().off("", "no CPU pinning");
-    AOF_REWRITE_CPULIST: Arc<str> =
-        text("aof-rewrite-cpulist", "").alias(&["aof_rewrite_cpulist"]).immutable().off("", "no CPU pinning");
-    BGSAVE_CPULIST: Arc<str> =
-        text("bgsave-cpulist", "").alias(&["bgsave_cpulist"]).immutable().off("", "no CPU pinning");
+        checked("bio-cpulist", "", special::cpu_list).alias(&["bio_cpulist"]).immutable();
+    AOF_REWRITE_CPULIST: Arc<str> = checked("aof-rewrite-cpulist", "", special::cpu_list)
+        .alias(&["aof_rewrite_cpulist"])
+        .immutable()
+        .tunes("append-only file");
+    BGSAVE_CPULIST: Arc<str> = checked("bgsave-cpulist", "", special::cpu_list)
+        .alias(&["bgsave_cpulist"])
+        .immutable()
+        .tunes("snapshots");
     LOG_FORMAT: LogFormat = word::<LogFormat>("log-format", "legacy");
     LOG_TIMESTAMP_FORMAT: LogTimestampFormat =
         word::<LogTimestampFormat>("log-timestamp-format", "legacy");

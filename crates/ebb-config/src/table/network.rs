@@ -20,7 +20,7 @@ group! { after 0;
     TCP_KEEPALIVE: u32 = number("tcp-keepalive", "300", 0, INT_MAX);
     TIMEOUT: u32 = number("timeout", "0", 0, INT_MAX);
     MAXCLIENTS: u32 = number("maxclients", "10000", 1, UINT_MAX);
-    SOCKET_MARK_ID: u32 = number("socket-mark-id", "0", 0, UINT_MAX).immutable().off("0", "no socket marks");
+    SOCKET_MARK_ID: u32 = number("socket-mark-id", "0", 0, UINT_MAX).immutable();
     BIND_SOURCE_ADDR: Arc<str> = text("bind-source-addr", "").tunes("replication");
     // Ebb's own default is the number of cores, which `Config::new` puts in the place of this one.
     IO_THREADS: u32 = number("io-threads", "1", 1, IO_THREADS_MAX as i128).immutable();
@@ -38,7 +38,7 @@ group! { after 0;
     // Redis 8, Valkey 9: connections accepted before others get their turn.
     MAX_NEW_CONNECTIONS_PER_CYCLE: u32 = number("max-new-connections-per-cycle", "10", 1, 1000);
     UNIXSOCKETGROUP: Arc<str> = text("unixsocketgroup", "").immutable();
-    MPTCP: bool = yes_no("mptcp", "no").immutable().off("no", "no Multipath TCP");
+    MPTCP: bool = yes_no("mptcp", "no").immutable();
     // What is asked for ahead follows from what was measured; see docs/decisions/0002.
     PREFETCH_BATCH_MAX_SIZE: u32 =
         number("prefetch-batch-max-size", "16", 0, 128).tunes("prefetching in threads");

@@ -1,8 +1,10 @@
 //! The seam to the operating system: calls that the standard library does not have. All
 //! `unsafe` of this crate is here.
 
+pub(crate) mod affinity;
 pub(crate) mod clock;
 pub(crate) mod collation;
+pub(crate) mod syslog;
 pub(crate) mod title;
 
 use std::io;
