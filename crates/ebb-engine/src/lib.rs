@@ -15,6 +15,7 @@
 /// The version of Redis whose commands and replies Ebb has, as clients ask for it.
 pub const REDIS_VERSION: &str = "7.2.4";
 
+mod absent;
 pub mod acl;
 mod ahead;
 pub mod audit;

@@ -1,5 +1,6 @@
 //! Requests that are refused before they run.
 
+use crate::absent;
 use crate::error::{CommandError, quote};
 use crate::server::Server;
 use crate::table::Command;
@@ -20,6 +21,9 @@ impl Rejection {
     }
 
     pub(crate) fn unknown(args: &[&[u8]]) -> Rejection {
+        if let Some(text) = absent::error(args[0]) {
+            return Rejection { error: CommandError::new(text), command: None };
+        }
         const SHOWN: usize = 128;
         let mut list = String::new();
         for arg in &args[1..] {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use ebb_types::glob;
 
+use crate::absent;
 use crate::spec::{Categories, KeyFlags};
 use crate::table::Command;
 
@@ -152,6 +153,10 @@ impl Selector {
             [b'&', pattern @ ..] => self.add_channels(pattern),
             [sign @ (b'+' | b'-'), b'@', category @ ..] => {
                 self.set_category(category, *sign == b'+', around)
+            }
+            [sign @ (b'+' | b'-'), name @ ..] if absent::is_known(name) => {
+                self.note(&String::from_utf8_lossy(name).to_ascii_lowercase(), *sign == b'+');
+                Ok(())
             }
             [b'+', name @ ..] => self.allow(name, around),
             [b'-', name @ ..] => {

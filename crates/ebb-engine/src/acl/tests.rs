@@ -115,6 +115,8 @@ fn command_rules_keep_their_order_and_nothing_in_vain() {
         ("nocommands +select|0 +select|1 +select|0", "-@all +select|1 +select|0"),
         ("-select", "-@all -select"),
         ("allcommands", "+@all"),
+        // Not there, but Redis has them.
+        ("-PSYNC +cluster|info", "+@all -psync +cluster|info"),
     ] {
         assert_eq!(world.commands_after(rules), expected, "{rules}");
     }
@@ -133,6 +135,7 @@ fn wrong_rules_are_told_apart() {
         ("+nothing", RuleError::Unknown),
         ("-hget|x", RuleError::Unknown),
         ("+config|nothing", RuleError::Unknown),
+        ("+psync|x", RuleError::Unknown),
         ("+@nothing", RuleError::Unknown),
         ("+config|get|x", RuleError::FirstArgOfSubcommand),
         ("~* ~x", RuleError::AfterAllKeys),
