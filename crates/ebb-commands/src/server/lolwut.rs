@@ -1,6 +1,8 @@
 //! LOLWUT: the sea at low water.
 
-use ebb_engine::{Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group};
+use ebb_engine::{
+    Argument, CommandError, CommandResult, CommandSpec, Context, Flags, Group, REDIS_VERSION,
+};
 use rand::Rng;
 
 pub(super) static LOLWUT: CommandSpec = CommandSpec {
@@ -29,7 +31,7 @@ fn run(ctx: &mut Context<'_>) -> CommandResult {
     }
     let columns = if ctx.args.len() > first { ctx.int(first)?.clamp(1, COLUMNS_MAX) } else { 66 };
     let text = format!(
-        "{}\nThe tide goes out. Ebb ver. {}\n",
+        "{}\nThe tide goes out. Ebb ver. {}, Redis ver. {REDIS_VERSION}\n",
         draw(columns as usize, ctx.random),
         env!("CARGO_PKG_VERSION")
     );
@@ -70,7 +72,7 @@ mod tests {
     fn draws() {
         let mut client = Client::new();
         let picture = client.say("LOLWUT VERSION 5 20");
-        assert!(picture.contains("Ebb ver. "), "{picture}");
+        assert!(picture.contains("Ebb ver. ") && picture.contains("Redis ver. 7.2."), "{picture}");
         assert!(picture.contains('~'), "{picture}");
         assert_eq!(client.say("LOLWUT x"), "-ERR value is not an integer or out of range\r\n");
     }
