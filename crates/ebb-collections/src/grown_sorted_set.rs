@@ -12,7 +12,6 @@ use crate::grown_set::footprint_of;
 use crate::item::{Element, score_in, scored, scored_member_of, set_score};
 use crate::rank_tree::{RankTree, Ranked};
 use crate::slot::Arenas;
-use crate::sorted_set::is_before;
 
 /// Where the positions of members begin, for moving; below are those of leaves.
 const MEMBERS_FROM: u128 = 1 << 64;
@@ -40,11 +39,11 @@ fn score_of(name: Compact) -> f64 {
     score_in(unsafe { BlockRef::new(name) }.head())
 }
 
-/// Whether a name, of which the score may be known, stands before a member with a score.
+/// Whether a name stands before a member with a score.
 #[inline]
-fn stands_before(score: f64, member: &[u8]) -> impl Fn(Compact, Option<f64>) -> bool {
-    move |name, known| {
-        let other = known.unwrap_or_else(|| score_of(name));
+fn stands_before(score: f64, member: &[u8]) -> impl Fn(Compact) -> bool {
+    move |name| {
+        let other = score_of(name);
         if other != score { other < score } else { element(name).scored_member() < member }
     }
 }
@@ -77,7 +76,7 @@ impl GrownSortedSet {
 
     /// How many members `before` holds for.
     pub(crate) fn partition_point(&self, before: impl Fn(f64, &[u8]) -> bool) -> usize {
-        self.order.partition_point(|name, _| {
+        self.order.partition_point(|name| {
             let element = element(name);
             before(element.score(), element.scored_member())
         })
@@ -85,7 +84,22 @@ impl GrownSortedSet {
 
     /// The position at which a member is that was found.
     fn position(&self, found: Found, score: f64, member: &[u8]) -> usize {
-        self.order.position_of(found.entry(), stands_before(score, member))
+        let spot = self.order.seek(score, stands_before(score, member));
+        spot.map_or(0, |spot| spot.position_of(found.entry()))
+    }
+
+    /// The position at which a member is that was found, and the one at which it would stand with
+    /// another score. What the two searches have to wait for they wait for together.
+    fn positions(&self, found: Found, old: f64, member: &[u8], new: f64) -> (usize, usize) {
+        let before_new = stands_before(new, member);
+        let Some(new_spot) = self.order.seek(new, &before_new) else { return (0, 0) };
+        new_spot.prefetch();
+        let Some(old_spot) = self.order.seek(old, stands_before(old, member)) else {
+            return (0, 0);
+        };
+        old_spot.prefetch();
+        new_spot.prefetch_members();
+        (old_spot.position_of(found.entry()), new_spot.partition_point(before_new))
     }
 
     pub(crate) fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
@@ -125,7 +139,11 @@ impl GrownSortedSet {
     /// Adds a member that is not there, with the hash of its name.
     fn add(&mut self, hash: u64, member: &[u8], score: f64) -> Result<(), OutOfMemory> {
         let name = self.members.insert_hashed(hash, scored(self.arenas.data, score, member)?)?;
-        let at = self.order.partition_point(stands_before(score, member));
+        let before = stands_before(score, member);
+        let at = self.order.seek(score, &before).map_or(0, |spot| {
+            spot.prefetch_members();
+            spot.partition_point(before)
+        });
         let result = self.order.insert(at, Ranked { score, name }, &score_of);
         if result.is_err()
             && let Some(found) = self.members.find(member)
@@ -143,11 +161,13 @@ impl GrownSortedSet {
             set_score(&mut self.members.get_mut(found), score);
             return Ok(());
         }
-        let from = self.position(found, old, member);
+        let (from, mut to) = self.positions(found, old, member, score);
         self.order.remove(from, &score_of);
+        if from < to {
+            to -= 1;
+        }
         set_score(&mut self.members.get_mut(found), score);
-        let at = self.order.partition_point(stands_before(score, member));
-        let result = self.order.insert(at, Ranked { score, name: found.entry() }, &score_of);
+        let result = self.order.insert(to, Ranked { score, name: found.entry() }, &score_of);
         if result.is_err() {
             // A member that cannot be in the order is not in the set either.
             drop(self.members.remove(found));
@@ -261,16 +281,10 @@ impl GrownSortedSet {
         let order = &mut self.order;
         let next = self.members.relocate(position as u64, should, |block, old| {
             let moved = Element::from(block);
-            let at = order.partition_point(|name, known| match known {
-                Some(known) if known != moved.score() => known < moved.score(),
-                // The former block is gone: its name stands for the moved one.
-                _ if name == old => false,
-                _ => {
-                    let other = element(name);
-                    let other = (other.score(), other.scored_member());
-                    is_before(other, (moved.score(), moved.scored_member()))
-                }
-            });
+            let (score, member) = (moved.score(), moved.scored_member());
+            // The former block is gone: its name stands for the moved one.
+            let before = |name| name != old && stands_before(score, member)(name);
+            let at = order.seek(score, before).map_or(0, |spot| spot.partition_point(before));
             order.rename(at, block.compact());
         })?;
         Ok(if next == 0 { 0 } else { MEMBERS_FROM + u128::from(next) })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ebb_collections::stream::Stream;
 use ebb_collections::{Arenas, Collection, Form, HashMut, Limits};
-use ebb_heap::{ArenaId, OutOfMemory};
+use ebb_heap::{ArenaId, Compact, OutOfMemory};
 use rand::Rng;
 
 use crate::editor::{Edited, Editor};
@@ -236,7 +236,7 @@ impl Part {
     /// Asks for the key's entry, once its bucket has arrived.
     #[inline]
     pub fn prefetch_entry(&self, hash: u64) {
-        self.entries.raw().prefetch_entry(hash);
+        self.entries.raw().prefetch_entry(hash, Compact::prefetch);
     }
 
     /// The collection that has outgrown its entry and whose key probably has this hash.

@@ -85,7 +85,7 @@ impl Blocks {
     /// Asks for the block that a [`hash`] probably names, once its bucket is there.
     #[inline]
     pub fn prefetch_block(&self, hash: u64) {
-        self.table.prefetch_entry(hash);
+        self.table.prefetch_entry(hash, Compact::prefetch_small);
     }
 
     /// Finds a block with this [`hash`] for which `eq` holds.

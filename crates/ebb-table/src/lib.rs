@@ -175,12 +175,12 @@ impl Table {
         }
     }
 
-    /// Asks for the entry that a hash probably names, once its bucket is there.
+    /// Has `ask` ask for the entry that a hash probably names, once its bucket is there.
     #[inline]
-    pub fn prefetch_entry(&self, hash: u64) {
+    pub fn prefetch_entry(&self, hash: u64, ask: impl Fn(Compact) + Copy) {
         let point = Point::of(hash);
         if let Some(segment) = self.directory.get(self.row(point.position)) {
-            segment.prefetch_entries(point);
+            segment.prefetch_entries(point, ask);
         }
     }
 

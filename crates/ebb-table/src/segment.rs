@@ -147,16 +147,16 @@ impl Segment {
         prefetch(home.wrapping_add(BUCKET_BYTES));
     }
 
-    /// Asks for the entries that may be at this point. They lie in the home bucket or, if that
+    /// Has `ask` ask for the entries that may be at this point. They lie in the home bucket or, if that
     /// overflows, nearly always in the next.
     #[inline]
-    pub(crate) fn prefetch_entries(self, point: Point) {
+    pub(crate) fn prefetch_entries(self, point: Point, ask: impl Fn(Compact) + Copy) {
         let home = self.home(point.position);
         let bucket = self.bucket(home);
-        bucket.matches(point.tag).for_each(|slot| bucket.slot(slot).prefetch());
+        bucket.matches(point.tag).for_each(|slot| ask(bucket.slot(slot)));
         if bucket.overflow() != 0 {
             let next = self.bucket(self.next_bucket(home));
-            next.matches(point.tag).for_each(|slot| next.slot(slot).prefetch());
+            next.matches(point.tag).for_each(|slot| ask(next.slot(slot)));
         }
     }
 
