@@ -134,20 +134,36 @@ STALLS = [  # name, command that adds one, command that removes one
 ]
 
 
+def slow_places(server, one, count):
+    """Milliseconds of the slowest command among each few thousand elements, if it took more than 0.2."""
+    client, few, slow = server.client(), 2000, {}
+    for first in range(0, count, few):
+        batch = [one(n) for n in range(first, min(first + few, count))]
+        pipelined(client, batch)
+        if client("SLOWLOG", "LEN") > 0:
+            slow[first // few] = max(entry[2] for entry in client("SLOWLOG", "GET", "-1")) / 1000
+            client("SLOWLOG", "RESET")
+    client.close()
+    return slow
+
+
 def bench_stalls(table, scale):
-    """The slowest command while a collection grows to 10 million elements and shrinks again."""
+    """The slowest command while a collection grows to 10 million elements and shrinks again. What the
+    collection makes slow is slow at the same element in each of three runs with the same hashes; what
+    the machine makes slow is not."""
     count = int(10_000_000 * scale)
-    options = ["--slowlog-log-slower-than", "200", "--slowlog-max-len", "1000000"]
+    options = ["--slowlog-log-slower-than", "200", "--hash-seed", "stalls"]
     for name, add, remove in STALLS:
-        with Process("ebb", options=options) as server:
-            client = server.client()
-            for what, one in (("grows", add), ("shrinks", remove)):
-                client("SLOWLOG", "RESET")
-                for first in range(0, count, 2000):
-                    pipelined(client, [one(n) for n in range(first, min(first + 2000, count))])
-                slow = [entry[2] for entry in client("SLOWLOG", "GET", "-1")]
-                text = "%d commands took more than 0.2 ms" % len(slow)
-                table.add("slowest while a %s %s, ms" % (name, what), max(slow, default=200) / 1000, 1, text)
+        found = {"grows": [], "shrinks": []}
+        for _ in range(3):
+            with Process("ebb", options=options) as server:
+                for what, one in (("grows", add), ("shrinks", remove)):
+                    found[what].append(slow_places(server, one, count))
+        for what, runs in found.items():
+            always = [min(run.get(place, 0) for run in runs) for place in runs[0]]
+            slowest = ["%.2f" % max(run.values(), default=0.2) for run in runs]
+            text = "slowest in each run: " + ", ".join(slowest)
+            table.add("slowest while a %s %s, ms" % (name, what), max(always + [0.2]), 1, text)
 
 
 SECTIONS = {"types": bench_types, "elements": bench_elements, "stalls": bench_stalls}
