@@ -14,7 +14,7 @@ MEMBERS = [b"m%d" % n for n in range(8)] + [b"%d" % n for n in range(-3, 9)] + [
     b"\x00\xff", b"broad" * 8]
 VALUES = [b"1", b"-7", b"3.5", b"text", b"", b"9223372036854775807", b"v" * 30, b"1e3", b" 1", b"0.25"]
 # Sums and products of these are exact, and short enough that 7.0 and 7.2 write the same.
-SCORES = [b"0", b"1", b"2", b"-1", b"3", b"10", b"2.5", b"-0.5", b"100", b"0.25", b"inf", b"-inf"]
+SCORES = [b"0", b"-0", b"1", b"2", b"-1", b"3", b"10", b"2.5", b"-0.5", b"100", b"0.25", b"inf", b"-inf"]
 BOUNDS = SCORES + [b"(1", b"(2.5", b"(-inf", b"(inf", b"+inf", b"(0", b"", b"(", b"x", b"nan", b"((1", b" 1", b"1e400"]
 NAME_BOUNDS = [b"-", b"+", b"[m1", b"(m1", b"[m5", b"(m6", b"[", b"(", b"[1", b"(40000", b"m3", b"", b"-x"]
 PLACES_OF_EARTH = [(b"13.361389", b"38.115556"), (b"15.087269", b"37.502669"), (b"12.758489", b"38.788135"),

@@ -157,8 +157,6 @@ impl GrownSortedSet {
     fn change(&mut self, found: Found, member: &[u8], score: f64) -> Result<(), OutOfMemory> {
         let old = score_in(self.members.get(found).head());
         if old == score {
-            // 0 and -0 are equal, but not the same.
-            set_score(&mut self.members.get_mut(found), score);
             return Ok(());
         }
         let (from, mut to) = self.positions(found, old, member, score);

@@ -274,10 +274,7 @@ impl<S: Slot> SortedSetMut<S> {
         let bytes = self.slot.bytes();
         let old = places(bytes).find(|place| place.member(bytes) == member);
         if let Some(place) = &old {
-            // Nothing moves if the neighbours stay the same; else it is taken out and put in.
             if place.score(bytes) == score {
-                let at = place.member.end;
-                self.slot.bytes_mut()[at..at + SCORE_BYTES].copy_from_slice(&score.to_le_bytes());
                 return Ok(false);
             }
             self.slot.splice(place.start..place.end(), &[])?;
@@ -312,6 +309,8 @@ impl<S: Slot> SortedSetMut<S> {
             |place: &Place| !is_before((place.score(bytes), place.member(bytes)), (score, member));
         let at = places(bytes).find(behind).map_or(bytes.len(), |place| place.start);
         let header = Header::of(member.len());
+        // Redis packs whole numbers as integers, which know no -0.
+        let score = if score == 0.0 { 0.0 } else { score };
         let score = score.to_le_bytes();
         if bytes.is_empty() {
             return self.slot.splice(0..0, &[&[1, 0], header.as_slice(), member, &score]);
