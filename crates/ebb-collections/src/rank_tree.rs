@@ -3,8 +3,8 @@
 //! The names are those of a sorted set's members, in order. The tree itself compares nothing.
 //! Positions are found with [`RankTree::seek`] or [`RankTree::partition_point`], as in a sorted
 //! slice; everything else goes by position, and each inner node knows how many names are below
-//! each child. A child's first name and score stand beside the pointer to it, so that a search
-//! reads one node a level and touches members only in the last.
+//! each child, its first name and that one's score (`rank_tree/inner.rs`). So a search reads one
+//! node a level, and touches members only in the last (`rank_tree/seek.rs`).
 //!
 //! Leaves are blocks of the heap with up to [`LEAF_MAX`] names of five bytes.
 

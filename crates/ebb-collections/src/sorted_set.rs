@@ -52,7 +52,7 @@ fn is_within<T: PartialOrd>(value: &T, bound: &Bound<T>) -> bool {
 }
 
 /// The order of members: by score, then by name.
-pub(crate) fn is_before(a: (f64, &[u8]), b: (f64, &[u8])) -> bool {
+fn is_before(a: (f64, &[u8]), b: (f64, &[u8])) -> bool {
     match a.0.partial_cmp(&b.0) {
         Some(Ordering::Less) => true,
         Some(Ordering::Greater) => false,

@@ -147,8 +147,8 @@ impl Segment {
         prefetch(home.wrapping_add(BUCKET_BYTES));
     }
 
-    /// Has `ask` ask for the entries that may be at this point. They lie in the home bucket or, if that
-    /// overflows, nearly always in the next.
+    /// Has `ask` ask for the entries that may be at this point. They lie in the home bucket or, if
+    /// that overflows, nearly always in the next.
     #[inline]
     pub(crate) fn prefetch_entries(self, point: Point, ask: impl Fn(Compact) + Copy) {
         let home = self.home(point.position);
