@@ -125,7 +125,10 @@ fn limits_hold_after_a_change_of_prefix() {
     let effects = &mut ebb_engine::notify::Effects::default();
     while ebb_engine::partitions::upkeep::relieve(client.server, second, second, effects) {}
     let kept = figure(&mut client, "p", "keys");
-    assert!((50..100).contains(&kept) && figure(&mut client, "p", "bytes") <= 100 << 10, "{kept}");
+    // What a table costs differs with the hashes: more than there is room for are too many.
+    let most = (100 << 10) / value.len();
+    assert!((50..=most).contains(&kept), "{kept}");
+    assert!(figure(&mut client, "p", "bytes") <= 100 << 10);
     client.say("PARTITION ALTER p MAXMEMORY-POLICY noeviction");
     let mut replies = (0..5000).map(|n| client.run(&["SET", &format!("b:full:{n}"), "x"]));
     assert!(replies.any(|reply| reply.starts_with("-OOM")));

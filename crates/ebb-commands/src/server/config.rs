@@ -172,7 +172,9 @@ mod tests {
 
     #[test]
     fn a_limit_that_is_set_evicts_before_the_reply_unless_writes_are_paused() {
-        let mut client = Client::with_config(&[("maxmemory-policy", "allkeys-lru")]);
+        // However long the machine lets it wait.
+        let tenacity = ("maxmemory-eviction-tenacity", "100");
+        let mut client = Client::with_config(&[("maxmemory-policy", "allkeys-lru"), tenacity]);
         let value = "x".repeat(1000);
         (0..1000).for_each(|n| drop(client.run(&["SET", &format!("k:{n}"), &value])));
         client.say("INFO memory");

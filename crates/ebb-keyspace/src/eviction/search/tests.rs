@@ -100,8 +100,8 @@ fn volatile_policies_take_no_key_without_a_deadline() {
             let names = evict(&keyspace, &rule(order, true, NOW_MS), 1000);
             assert_eq!(names.len(), volatile as usize, "{order:?}");
             assert!(names.iter().all(|name| number(name) < volatile as usize));
-            if order == Order::Ttl {
-                // Those with the highest numbers expire first.
+            if order == Order::Ttl && volatile > 3 {
+                // Those with the highest numbers expire first. (Of three, five draws can miss two.)
                 let third = names.len() / 3;
                 let sum = |names: &[String]| names.iter().map(|name| number(name)).sum::<usize>();
                 let (early, late) = (sum(&names[..third]), sum(&names[names.len() - third..]));
