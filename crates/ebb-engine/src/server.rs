@@ -124,8 +124,10 @@ impl Worker {
 /// What the memory allocator of everything but keys and values reports, in bytes.
 #[derive(Debug, Default)]
 pub struct AllocatorFigures {
-    /// Handed out.
+    /// Handed out, and what threads keep.
     pub allocated: AtomicUsize,
+    /// Freed, but kept by threads for what they allocate next.
+    pub cached: AtomicUsize,
     /// In pages that hold what was handed out.
     pub active: AtomicUsize,
     /// In physical memory.
@@ -135,6 +137,12 @@ pub struct AllocatorFigures {
 }
 
 impl AllocatorFigures {
+    /// What is in use.
+    pub fn used(&self) -> usize {
+        let read = |figure: &AtomicUsize| figure.load(Ordering::Relaxed);
+        read(&self.allocated).saturating_sub(read(&self.cached))
+    }
+
     /// In free pages that go back to the system, at once when the allocator is purged.
     pub fn free(&self) -> usize {
         let read = |figure: &AtomicUsize| figure.load(Ordering::Relaxed);
@@ -389,8 +397,7 @@ impl Server {
         let (data, index) = self.keyspace.live_bytes();
         let values: usize = self.workers.iter().map(|worker| worker.arena.live_bytes()).sum();
         let beside: usize = self.arenas_beside().map(ArenaId::live_bytes).sum();
-        let outside = self.allocator.allocated.load(Ordering::Relaxed);
-        let used = data + values + index + beside + outside;
+        let used = data + values + index + beside + self.allocator.used();
         self.counters.peak_memory.fetch_max(used as u64, Ordering::Relaxed);
         used
     }

@@ -170,6 +170,14 @@ fn refresh(figures: &AllocatorFigures) {
     figures.active.store(read(stats::active::read()), Ordering::Relaxed);
     figures.resident.store(read(stats::resident::read()), Ordering::Relaxed);
     figures.metadata.store(read(stats::metadata::read()), Ordering::Relaxed);
+    figures.cached.store(cached(), Ordering::Relaxed);
+}
+
+/// Bytes that were freed and are kept by threads for what they allocate next.
+fn cached() -> usize {
+    // `MALLCTL_ARENAS_ALL` is 4096.
+    // SAFETY: the value is a `size_t`.
+    unsafe { tikv_jemalloc_ctl::raw::read(b"stats.arenas.4096.tcache_bytes\0") }.unwrap_or(0)
 }
 
 /// Read by jemalloc when it starts: few arenas, and free pages go back within a second, by

@@ -41,6 +41,8 @@ pub(in super::super) struct MemoryFigures {
     pub(in super::super) jemalloc: (usize, usize, usize),
     /// What jemalloc has for itself.
     pub(in super::super) metadata: usize,
+    /// Of what jemalloc has handed out: freed, but kept by threads for what they allocate next.
+    pub(in super::super) cached: usize,
     /// The heap: bytes in blocks, and in holes.
     pub(in super::super) heap: (usize, usize),
     /// Handed out by all allocators.
@@ -110,6 +112,7 @@ impl MemoryFigures {
             parts: Parts::gather(server),
             jemalloc,
             metadata: read(&allocator.metadata),
+            cached: read(&allocator.cached),
             heap: (heap.live, heap.holes),
             allocated: heap.live + jemalloc.0,
             active: heap.touched + jemalloc.1,

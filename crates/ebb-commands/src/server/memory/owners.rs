@@ -79,11 +79,13 @@ fn jemalloc_rows(memory: &MemoryFigures, add: &mut impl FnMut(&str, i64)) {
     ];
     let known: usize = rows.iter().map(|(_, bytes)| bytes).sum();
     rows.iter().for_each(|&(name, bytes)| add(name, bytes as i64));
-    let rest = allocated.saturating_sub(known);
+    let cached = memory.cached.min(allocated.saturating_sub(known));
+    let rest = allocated.saturating_sub(known + cached);
     // Buffers and tables of the workers, settings, commands.
     let startup = memory.startup.min(rest);
     add("startup", startup as i64);
     add("allocator-other", (rest - startup) as i64);
+    add("allocator-caches", cached as i64);
     add("allocator-fragmentation", active.saturating_sub(allocated) as i64);
     let metadata = memory.metadata.min(resident.saturating_sub(active));
     add("allocator-metadata", metadata as i64);
@@ -133,6 +135,7 @@ mod tests {
             heap: (1000, 50),
             jemalloc: (300, 400, 700),
             metadata: 100,
+            cached: 70,
             ..MemoryFigures::default()
         };
         for total in [1500, 9000] {
@@ -142,6 +145,7 @@ mod tests {
             let row = |name: &str| rows.iter().find(|row| row.0 == name).unwrap().1;
             assert_eq!((row("heap-other"), row("heap-unwritten")), (400, -300));
             assert_eq!((row("allocator-metadata"), row("allocator-free")), (100, 200));
+            assert_eq!((row("allocator-caches"), row("allocator-other")), (70, 230));
             assert_eq!(row("allocator-unwritten") < 0, total == 1500, "{rows:?}");
         }
     }
