@@ -4,8 +4,8 @@ All servers get the same requests in the same run: keys of a Zipf distribution (
 asked for with GET and, if it is not there, SET (look-aside). The limit is a tenth of what
 redis-server needs for all keys.
 
-The last key that fits is asked for once in 1.4 million requests, so that no policy can know its
-worth before some millions are over. Hits are counted in two phases: while the caches learn, and
+The last key that fits is asked for once in 1.3 to 1.8 million requests, so that no policy can know
+its worth before some millions are over. Hits are counted in two phases: while the caches learn, and
 after that; the second counts for the goals, and the first is shown beside it.
 """
 import array
