@@ -17,6 +17,9 @@ const ROW: usize = 8;
 const ROWS: usize = 4096;
 /// What a thread of the standard library has for its stack.
 const STACK_BYTES: usize = 2 << 20;
+/// Variables of one program or library take less; what is larger is something else (the tables of a
+/// sanitizer are).
+const VARIABLES_MAX: usize = 1 << 30;
 /// Above a thread's first function: the thread's own record and its local variables.
 const STACK_HEAD: usize = 2 * PAGE;
 
@@ -76,7 +79,8 @@ fn own_ranges(maps: &str, stacks: &[usize]) -> (Vec<Range<usize>>, Vec<Range<usi
         let range = number(begin)..number(end);
         let name = words.nth(4).unwrap_or("");
         // Variables that begin as zeros have no file behind them and follow those that have.
-        let is_variables = name.is_empty() && range.start == end_of_file;
+        let is_variables =
+            name.is_empty() && range.start == end_of_file && range.len() <= VARIABLES_MAX;
         if name.starts_with('/') || is_variables || name == "[heap]" {
             if name.starts_with('/') {
                 end_of_file = range.end;
@@ -120,10 +124,11 @@ mod tests {
     #[test]
     fn mappings_are_told_apart() {
         let maps = "1000-3000 r-xp 00000000 08:01 7 /bin/ebb\n3000-4000 rw-p 00000000 00:00 0 \n\
+                    a0000-a1000 r--p 00000000 08:01 8 /lib/c\na1000-90000000 rw-p 00000000 00:00 0 \n\
                     5000-6000 rw-p 00000000 00:00 0 [heap]\n7000-8000 ---p 00000000 00:00 0 \n\
                     8000-20000 rw-p 00000000 00:00 0 \n30000-31000 rw-p 00000000 00:00 0 [stack]\n";
         let (program, stacks) = own_ranges(maps, &[0x1_1234]);
-        assert_eq!(program, [0x1000..0x3000, 0x3000..0x4000, 0x5000..0x6000]);
+        assert_eq!(program, [0x1000..0x3000, 0x3000..0x4000, 0xa0000..0xa1000, 0x5000..0x6000]);
         assert_eq!(stacks, [0x8000..0x1_4000, 0x3_0000..0x3_1000]);
     }
 
