@@ -320,7 +320,7 @@ def keys_go_last(server):
     assert fill(client, 200_000, 100_000) == []
     assert number(client, "evicted_keys") > 0
     client("CONFIG", "SET", "maxmemory", 0, "maxmemory-basis", "used",
-           "active-defrag-ignore-bytes", "8mb")
+           "active-defrag-ignore-bytes", "1mb")
 
 
 def main():

@@ -38,7 +38,7 @@ group! { after security::END;
     ACTIVE_DEFRAG_MAX_SCAN_FIELDS: u64 =
         number("active-defrag-max-scan-fields", "1000", 1, LONG_MAX);
     ACTIVE_DEFRAG_IGNORE_BYTES: u64 =
-        sized("active-defrag-ignore-bytes", "8mb", Memory, 1, LONG_MAX);
+        sized("active-defrag-ignore-bytes", "1mb", Memory, 1, LONG_MAX);
     ACTIVEREHASHING: bool = yes_no("activerehashing", "yes").tunes("rehashing");
     JEMALLOC_BG_THREAD: bool = yes_no("jemalloc-bg-thread", "yes").tunes("the allocator's own thread");
     // Valkey 9: the longest that moving keeps others waiting.

@@ -117,7 +117,7 @@ mod tests {
                 // Moving is cheap: it is on, and begins early.
                 "activedefrag" => "yes",
                 "active-defrag-threshold-lower" => "5",
-                "active-defrag-ignore-bytes" => "8388608",
+                "active-defrag-ignore-bytes" => "1048576",
                 _ => default,
             };
             assert_eq!(shown_default(id), default, "{name}");
