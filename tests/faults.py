@@ -162,8 +162,9 @@ def idle_connections(server):
         if number % 500 == 0:
             assert probe("PING") == "PONG"
     until("all are there", lambda: int(info(probe, "connected_clients")) == count + 1)
-    each = (server.resident() - before) / count
-    assert each < 4096, "an idle connection takes %d bytes" % each
+    # What was free meanwhile goes back to the system within a second or two.
+    each = lambda: (server.resident() - before) / count
+    until("an idle connection takes less than 4096 bytes", lambda: each() < 4096)
     source = random.Random(1)
     for client in source.sample(clients, 200):
         client.sendall(b"PING\r\n")
