@@ -85,6 +85,19 @@ def volatile_policies_spare_other_keys(server):
         assert not [n for n in range(0, 40_000, 100) if client("EXISTS", "key:%d" % n)], order
 
 
+def small_limits_hold_over_many_shards(server):
+    """What each of many shards has outside of the heap counts before the next command."""
+    client = server.client()
+    for order in [*ORDERS, "ttl"]:
+        empty(client, "volatile-" + order)
+        limit = counted(client) + 100 * 1024
+        client("CONFIG", "SET", "maxmemory", limit)
+        for n in range(6_000):
+            assert client("SET", "key:%d" % n, b"x", "EX", 10_000) == "OK", order
+            if n % 100 == 99:
+                assert counted(client) < limit + 2_048, (order, n, counted(client) - limit)
+
+
 def ttl_takes_what_expires_first(server):
     client = server.client()
     empty(client, "volatile-ttl", 10)
@@ -324,12 +337,13 @@ def keys_go_last(server):
 
 
 def main():
-    for options in ([], ["--io-threads", "4"]):
+    for options in (["--io-threads", "2"], ["--io-threads", "4"]):
         server = Server(sys.argv[1], *options)
         try:
             for test in (
                 allkeys_policies_keep_the_limit, volatile_policies_spare_other_keys,
-                ttl_takes_what_expires_first, lru_takes_the_idle_and_lfu_the_rare,
+                small_limits_hold_over_many_shards, ttl_takes_what_expires_first,
+                lru_takes_the_idle_and_lfu_the_rare,
                 noeviction_refuses_writes_and_nothing_else, transactions_and_scripts_make_room,
                 eviction_is_told, the_limit_and_the_policy_change_at_run_time,
                 shrinking_refuses_no_read_and_delays_none, clients_evict_no_data,

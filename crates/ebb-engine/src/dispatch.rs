@@ -287,6 +287,7 @@ impl Run<'_, '_> {
         }
         self.answer_if_wanted(prepared, reply);
         self.executor.journal.quota.release(0);
+        self.executor.server.measure_changed(&mut self.executor.lease, self.locks);
         if !self.executor.journal.ready.is_empty() {
             blocking::serve(self.executor, self.locks, self.attendant);
         }

@@ -26,6 +26,7 @@ use ebb_keyspace::{Shard, lazyfree};
 use parking_lot::MutexGuard;
 
 use crate::journal::Event;
+use crate::locks::Locks;
 use crate::notify::Effects;
 use crate::server::{PauseMode, Server, unix_ms, unix_us};
 use crate::table::Command;
@@ -43,6 +44,8 @@ const MARGIN_PART: usize = 2048;
 const MARGIN_MAX: usize = 1 << 20;
 /// Commands that may pass on one lease, however much room there is.
 const LEASE_COMMANDS: u32 = 64;
+/// With less room than this, what each command changes is measured at once.
+const NEAR: isize = 4 << 20;
 /// A batch may spend so long on freeing what waits before it evicts.
 const FREE_TIME: Duration = Duration::from_micros(200);
 
@@ -62,7 +65,6 @@ pub struct Eviction {
     /// There was nothing left to evict.
     exhausted: AtomicBool,
     next_shard: AtomicUsize,
-    next_measured: AtomicUsize,
     /// When the limit was exceeded, in microseconds since 1970; 0 while it is not.
     exceeded_since_us: AtomicI64,
 }
@@ -151,13 +153,12 @@ impl Server {
         }
     }
 
-    /// The same for one shard after the other, if it is free: where each command adds keys, what they
-    /// have outside of the heap is known long before the next look at all.
-    fn measure_next(&self) {
-        let next = self.eviction.next_measured.fetch_add(1, Ordering::Relaxed);
-        let number = next % self.keyspace.shards();
-        if let Some(shard) = self.keyspace.try_lock(number) {
-            self.eviction.measure(number, &shard);
+    /// The same for the shards that a command near the limit has changed, before it lets go of them:
+    /// what one key has outside of the heap is little, but there are many shards.
+    #[inline]
+    pub(crate) fn measure_changed(&self, lease: &mut Lease, locks: &mut Locks<'_>) {
+        if std::mem::take(&mut lease.is_owed) {
+            locks.each_held(|number, shard| self.eviction.measure(number, shard));
         }
     }
 
@@ -214,8 +215,12 @@ impl Eviction {
     }
 
     pub(crate) fn measure(&self, number: usize, shard: &Shard) {
-        let new = shard.outside_bytes();
-        change(&self.outside, self.shards[number].swap(new, Ordering::Relaxed), new);
+        let (known, new) = (&self.shards[number], shard.outside_bytes());
+        let old = known.load(Ordering::Relaxed);
+        if old != new {
+            known.store(new, Ordering::Relaxed);
+            change(&self.outside, old, new);
+        }
     }
 
     /// The directives have changed.
@@ -251,6 +256,10 @@ pub(crate) struct Lease {
     version: u32,
     commands: u32,
     bytes: usize,
+    /// There is so little room that what a command changes is measured at once.
+    is_near: bool,
+    /// The command that runs is to be measured.
+    is_owed: bool,
     /// Time that the batch has spent on eviction.
     spent: Duration,
     turn: Turn,
@@ -281,6 +290,7 @@ impl Lease {
         if self.commands == u32::MAX {
             return true;
         }
+        self.is_owed = self.is_near;
         let bytes = bytes + OVERHEAD_BYTES;
         if self.commands == 0 || self.bytes < bytes || !command.grows_by_its_size {
             return false;
@@ -294,10 +304,13 @@ impl Lease {
         self.version = version;
         self.commands = if room > 0 { LEASE_COMMANDS } else { 0 };
         self.bytes = room.max(0) as usize / (2 * server.workers.len());
+        self.is_near = room < NEAR;
+        self.is_owed = self.is_near;
     }
 
     fn grant_all(&mut self, version: u32) {
         (self.version, self.commands) = (version, u32::MAX);
+        (self.is_near, self.is_owed) = (false, false);
     }
 }
 
@@ -343,7 +356,6 @@ pub(crate) fn make_room(
             at_least: 2 * (bytes + OVERHEAD_BYTES),
         };
         work.evict(limit, -margin);
-        server.measure_next();
         excess = server.excess(limit);
     }
     lease.spent += start.elapsed();

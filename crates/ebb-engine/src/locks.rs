@@ -241,6 +241,26 @@ impl<'k> Locks<'k> {
         self.shard(self.keyspace.shard_of(key.hash()))
     }
 
+    /// The shards that are held, with their numbers.
+    pub(crate) fn each_held(&mut self, mut visit: impl FnMut(usize, &mut Shard)) {
+        match &mut self.held {
+            Held::None => {}
+            Held::One(number, guard) => visit(*number, guard),
+            Held::Some(held) => held.iter_mut().for_each(|(number, guard)| visit(*number, guard)),
+            Held::All(held, _) => {
+                held.iter_mut().enumerate().for_each(|(number, guard)| visit(number, guard));
+            }
+            Held::Growing(held, _) => {
+                let held = held.iter_mut().enumerate();
+                held.filter_map(|(number, guard)| Some((number, guard.as_mut()?)))
+                    .for_each(|(number, guard)| visit(number, guard));
+            }
+            Held::Walking(held, _) => {
+                held.iter_mut().for_each(|(number, guard)| visit(*number, guard));
+            }
+        }
+    }
+
     /// All shards, after [`Locks::hold_all`].
     pub fn each(&mut self, mut visit: impl FnMut(&mut Shard)) {
         for shard in 0..self.keyspace.shards() {
