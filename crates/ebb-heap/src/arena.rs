@@ -13,6 +13,7 @@ use emptied::Emptied;
 use evacuation::Halfway;
 use heads::Heads;
 
+mod ahead;
 pub(crate) mod check;
 pub(crate) mod emptied;
 mod evacuation;
@@ -325,6 +326,11 @@ fn walk(space: &Space, segment: u32, mut visit: impl FnMut(*mut u8, usize, u8)) 
     });
 }
 
+/// Bytes of a segment that are blocks and holes.
+fn used_bytes(space: &Space, segment: u32) -> usize {
+    space.segment(segment).bump.load(Ordering::Relaxed) as usize
+}
+
 /// The same from a byte on, where a block or a hole begins, until `visit` answers false; then the
 /// answer is where that begins which `visit` has seen last.
 fn walk_from(
@@ -333,7 +339,7 @@ fn walk_from(
     mut at: usize,
     mut visit: impl FnMut(*mut u8, usize, u8) -> bool,
 ) -> Option<usize> {
-    let end = space.segment(segment).bump.load(Ordering::Relaxed) as usize;
+    let end = used_bytes(space, segment);
     while at < end {
         let address = space.segment_base(segment).wrapping_add(at);
         let bytes = header_bytes(address);

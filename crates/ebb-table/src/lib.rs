@@ -567,12 +567,17 @@ impl Drain {
     pub fn step(&mut self, mut take: impl FnMut(Compact)) -> bool {
         let Some(&last) = self.directory.last() else { return false };
         let rows = 1 << (self.depth - last.depth());
-        last.for_each(|entry| entry.prefetch());
+        self.directory.truncate(self.directory.len() - rows);
+        // Those of the next step come into the cache meanwhile.
+        let mut next = self.directory.last().into_iter().flat_map(|next| next.entries());
         last.for_each(|entry| {
+            if let Some(entry) = next.next() {
+                entry.prefetch_small();
+            }
             self.len -= 1;
             take(entry);
         });
-        self.directory.truncate(self.directory.len() - rows);
+        next.for_each(Compact::prefetch_small);
         // SAFETY: its rows were just dropped.
         unsafe { last.free() };
         true

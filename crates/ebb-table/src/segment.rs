@@ -237,6 +237,14 @@ impl Segment {
         }
     }
 
+    /// Its entries.
+    pub(crate) fn entries(self) -> impl Iterator<Item = Compact> {
+        (0..self.buckets()).flat_map(move |index| {
+            let bucket = self.bucket(index);
+            bucket.occupied().map(move |slot| bucket.slot(slot))
+        })
+    }
+
     /// Calls `replace` for each entry that is `wanted`; another handle that it answers takes
     /// the entry's place.
     pub(crate) fn replace_each(

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
+use super::ahead::Ahead;
 use super::{
     GAP_MAX, Inner, KEEP_EMPTY_BYTES, KIND_HOLE, KIND_PAD, arena, walk_from, write_header,
 };
@@ -100,7 +101,9 @@ impl Inner {
             return self.keep(space, segment, cleared);
         }
         let mut holes = 0;
+        let mut ahead = Ahead::new(space, segment, cleared);
         let rest = walk_from(space, segment, cleared, |address, bytes, kind| {
+            ahead.follow(address);
             if kind == KIND_HOLE {
                 if holes == holes_max {
                     return false;

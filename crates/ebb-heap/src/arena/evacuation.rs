@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::ahead::Ahead;
 use super::{ArenaId, GAP_MAX, Inner, KIND_HOLE, KIND_PAD, arena, walk_from, write_header};
 use crate::space::{Space, State, space};
 
@@ -47,11 +48,13 @@ impl Inner {
     /// Takes some holes of the segment that is being closed off the lists.
     fn close_some(&mut self, space: &Space, halfway: Halfway) {
         let mut work = 0;
+        let mut ahead = Ahead::new(space, halfway.segment, halfway.at);
         let rest = walk_from(space, halfway.segment, halfway.at, |address, bytes, kind| {
             if work >= STEP {
                 return false;
             }
             work += 1;
+            ahead.follow(address);
             if kind == KIND_HOLE {
                 self.unlink_hole(address, bytes);
                 write_header(address, bytes, KIND_PAD);
