@@ -34,6 +34,8 @@ const BUDGET_MIN: usize = 16 << 20;
 /// The first wait after an attempt that gained too little, and the longest.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(120);
+/// A cycle waits for so long until what waits to be freed is freed.
+const FREEING_MAX: Duration = Duration::from_secs(10);
 
 /// What keeps the next cycle from beginning.
 struct Backoff {
@@ -47,6 +49,8 @@ struct Backoff {
 pub(crate) struct Defragmentation {
     server: &'static Server,
     backoff: Option<Backoff>,
+    /// Since when each look has found something that waits to be freed.
+    freeing: Option<Instant>,
     /// The process holds more than `maxmemory` of resident memory.
     wanted: bool,
 }
@@ -77,7 +81,7 @@ impl Defragmentation {
     pub(crate) fn new(server: &'static Server) -> Defragmentation {
         let shards = server.keyspace.shards();
         server.defrag.detail.lock().shards.resize_with(shards, Default::default);
-        Defragmentation { server, backoff: None, wanted: false }
+        Defragmentation { server, backoff: None, freeing: None, wanted: false }
     }
 
     /// Runs until the server stops.
@@ -114,6 +118,7 @@ impl Defragmentation {
         if !self.is_enabled() {
             return Some("activedefrag is off");
         }
+        let is_freeing = self.is_freeing();
         let now = self.fragmentation();
         self.wanted = self.defrag().wanted.swap(false, Ordering::Relaxed);
         if self.wanted && self.backoff.is_none() {
@@ -127,11 +132,24 @@ impl Defragmentation {
             self.backoff = None;
             return Some("less than active-defrag-threshold-lower");
         }
+        if is_freeing {
+            return Some("values that were deleted are being freed");
+        }
         let backoff = self.backoff.as_ref()?;
         let left = backoff.until.saturating_duration_since(Instant::now());
         let has_grown = now.holes > backoff.holes + backoff.holes / 4;
         self.defrag().detail.lock().retry_ms = left.as_millis() as u64;
         (!left.is_zero() && !has_grown).then_some("moving would not repair what is left")
+    }
+
+    /// Whether holes may go by themselves: as a large value is freed, they grow until its segments
+    /// are empty.
+    fn is_freeing(&mut self) -> bool {
+        if self.server.keyspace.trash_len() == 0 {
+            self.freeing = None;
+            return false;
+        }
+        self.freeing.get_or_insert_with(Instant::now).elapsed() < FREEING_MAX
     }
 
     /// The share of a processor for a fragmentation, in percent.
