@@ -1,11 +1,11 @@
 """What the benchmarks share: servers on chosen cores, loads, tables of figures, a probing client."""
 import glob
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -108,26 +108,44 @@ def fill(port, count, key, value, batch=1000):
     return payload
 
 
-class Probe(threading.Thread):
-    """A client that sends a command each millisecond and notes how long it took."""
+class Probe:
+    """A client that sends a command each millisecond and notes how long it took. It is a process of
+    its own, which waits for no thread of this one."""
 
     def __init__(self, port, *command):
-        super().__init__(daemon=True)
-        self.client, self.command = Client(port), command
-        self.times, self.running = [], True
+        argv = [sys.executable, os.path.abspath(__file__), str(port), *command]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True)
+        self.process.stdout.readline()
 
-    def run(self):
-        while self.running:
-            before = time.perf_counter()
-            self.client(*self.command)
-            took = time.perf_counter() - before
-            self.times.append(took * 1000)
-            time.sleep(max(0.001 - took, 0))
+    def start(self):
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
 
     def finish(self):
-        self.running = False
-        self.join()
-        return sorted(self.times)
+        """Times in milliseconds, sorted."""
+        self.process.terminate()
+        times, _ = self.process.communicate()
+        return sorted(map(float, times.split()))
+
+
+def probe(port, *command):
+    """What the process does: it probes from a line of its input on until it is told to end."""
+    client, times, running = Client(int(port)), [], True
+
+    def end(*_):
+        nonlocal running
+        running = False
+    signal.signal(signal.SIGTERM, end)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    while running:
+        before = time.perf_counter()
+        client(*command)
+        took = time.perf_counter() - before
+        times.append("%.3f" % (took * 1000))
+        time.sleep(max(0.001 - took, 0))
+    print(*times)
 
 
 def percentile(times, share):
@@ -144,3 +162,7 @@ def pipelined(client, commands):
             raise RuntimeError(line.decode())
         if line[:1] == b"$" and line != b"$-1\r\n":
             client.file.read(int(line[1:]) + 2)
+
+
+if __name__ == "__main__":
+    probe(*sys.argv[1:])
