@@ -304,7 +304,8 @@ impl Lease {
         self.version = version;
         self.commands = if room > 0 { LEASE_COMMANDS } else { 0 };
         self.bytes = room.max(0) as usize / (2 * server.workers.len());
-        self.is_near = room < NEAR;
+        // The only shard is measured whenever a key goes.
+        self.is_near = room < NEAR && server.keyspace.shards() > 1;
         self.is_owed = self.is_near;
     }
 
