@@ -320,7 +320,13 @@ fn make_room(
     let margin = (partition.line.maxmemory as usize / MARGIN_PART).min(MARGIN_MAX) as isize;
     let (start, before) = (Instant::now(), partition.totals.bytes());
     let (mut empty, mut passed) = (0, 0);
-    while excess(partition) > -margin && empty < shards {
+    loop {
+        // One look decides. Others may reserve more right after it, and find the room taken; a second
+        // look would refuse both.
+        let over = excess(partition);
+        if over <= -margin || empty == shards {
+            return over <= 0;
+        }
         let server = place.server;
         // Every shard loses as many keys in its turn, however few one command needs.
         let gone = partition.totals.evicted() as usize;
@@ -341,7 +347,6 @@ fn make_room(
             return true;
         }
     }
-    excess(partition) <= 0
 }
 
 /// Evicts some keys of a partition from one shard, until the excess is at a goal or so many are
