@@ -14,7 +14,8 @@
 //! waits to be freed is freed before anything is evicted, and counts as freed.
 //!
 //! **What it costs.** A worker takes a [`Lease`]: so many commands and bytes may pass before
-//! memory is summed up again. Far from the limit it is long, near it short.
+//! memory is summed up again. Far from the limit it is long, near it short; close to it what a command
+//! has changed is measured right behind the command, in the shards that it changed.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

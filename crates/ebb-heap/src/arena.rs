@@ -318,17 +318,17 @@ impl Inner {
     }
 }
 
+/// Bytes of a segment that are blocks and holes.
+fn used_bytes(space: &Space, segment: u32) -> usize {
+    space.segment(segment).bump.load(Ordering::Relaxed) as usize
+}
+
 /// Calls `visit` with address, bytes and kind of everything in a segment, in order.
 fn walk(space: &Space, segment: u32, mut visit: impl FnMut(*mut u8, usize, u8)) {
     walk_from(space, segment, 0, |address, bytes, kind| {
         visit(address, bytes, kind);
         true
     });
-}
-
-/// Bytes of a segment that are blocks and holes.
-fn used_bytes(space: &Space, segment: u32) -> usize {
-    space.segment(segment).bump.load(Ordering::Relaxed) as usize
 }
 
 /// The same from a byte on, where a block or a hole begins, until `visit` answers false; then the
