@@ -340,7 +340,7 @@ class Configured(Server):
         self.port, self.binary, self.env = port or free_port(), binary, None
         self.config = os.path.join(self.dir, "ebb.conf")
         with open(self.config, "w") as file:
-            file.write("port %d\nsave \"\"\nio-threads 4\n" % self.port)
+            file.write("port %d\nsave \"\"\nio-threads 4\nio-threads-always-active yes\n" % self.port)
             file.write("partition configured prefix conf: db 1 maxmemory 1mb\n")
         self.argv = [binary, "server", self.config]
         self.start()

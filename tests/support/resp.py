@@ -94,6 +94,9 @@ class Server:
         self.dir = tempfile.mkdtemp(prefix="ebb-test-")
         self.binary = binary
         role = ["server"] if os.path.basename(binary) == "ebb" else []
+        if role and "--io-threads" in options:
+            # Who asks for several threads wants them to serve, however little there is to do.
+            role += ["--io-threads-always-active", "yes"]
         self.argv = [*prefix, binary, *role, "--port", str(self.port), "--save", "", *map(str, options)]
         self.env = env
         self.start()

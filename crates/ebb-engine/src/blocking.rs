@@ -167,7 +167,7 @@ impl Blocked {
     fn count(&self, server: &Server, outcome: Outcome) {
         let sample = Sample { command: self.command.number as u32, outcome, count: 1, nanos: 0 };
         let commands = server.commands.all().len();
-        server.workers[self.client.worker].totals.add(&[sample], commands, false);
+        server.workers[self.client.worker()].totals.add(&[sample], commands, false);
     }
 
     /// Ends the wait of a client that is gone.

@@ -107,7 +107,7 @@ pub struct Client {
     /// Its number, never used again.
     pub id: u64,
     /// The worker it belongs to.
-    pub worker: usize,
+    worker: AtomicUsize,
     /// Its socket.
     pub fd: i32,
     /// Peer address, `ip:port` or `path:0`.
@@ -145,6 +145,18 @@ impl Client {
     /// Forgets the wait that is over.
     pub fn clear_blocked(&self) {
         *self.blocked.lock() = None;
+    }
+
+    /// The worker it belongs to. It may have moved to another by the time that this one hears of
+    /// it; the worker passes on what it is told.
+    #[inline]
+    pub fn worker(&self) -> usize {
+        self.worker.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it belongs to another worker from now on.
+    pub fn move_to(&self, worker: usize) {
+        self.worker.store(worker, Ordering::Relaxed);
     }
 
     /// Asks its worker to close it; see [`crate::Server::attend`].
@@ -186,7 +198,7 @@ impl Clients {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed) + 1;
         let client = Arc::new(Client {
             id,
-            worker: peer.worker,
+            worker: AtomicUsize::new(peer.worker),
             fd: peer.fd,
             address: peer.address,
             local_address: peer.local_address,

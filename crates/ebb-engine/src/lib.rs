@@ -51,6 +51,7 @@ pub mod session;
 mod several;
 pub mod slowlog;
 pub mod spec;
+pub mod spread;
 pub mod stats;
 pub mod survey;
 pub mod table;

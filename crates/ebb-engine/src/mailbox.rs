@@ -119,10 +119,11 @@ impl Post {
     #[inline]
     fn leave_within(&mut self, client: &Client, message: &Message, limit: u64) {
         if client.mailbox.lock().add(message, limit) {
-            if self.clients.len() <= client.worker {
-                self.clients.resize_with(client.worker + 1, Vec::new);
+            let worker = client.worker();
+            if self.clients.len() <= worker {
+                self.clients.resize_with(worker + 1, Vec::new);
             }
-            self.clients[client.worker].push(client.id);
+            self.clients[worker].push(client.id);
         }
     }
 

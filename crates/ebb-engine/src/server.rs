@@ -22,6 +22,7 @@ use crate::partitions::Partitions;
 use crate::pubsub::PubSub;
 use crate::scripting::Scripting;
 use crate::slowlog::CommandLogs;
+use crate::spread::Spread;
 use crate::stats::{Counters, Errors, WorkerTotals};
 use crate::table::CommandTable;
 use crate::tracking::Tracking;
@@ -228,6 +229,8 @@ pub struct Server {
     pub clients: Clients,
     /// The threads.
     pub workers: Box<[Worker]>,
+    /// How many of them serve.
+    pub spread: Spread,
     /// Counters.
     pub counters: Counters,
     /// Error replies.
@@ -343,6 +346,7 @@ impl Server {
             acl: Acl::new(&around, password.as_bytes()),
             keyspace: Keyspace::new(shards, databases),
             workers: (0..threads).map(|_| Worker::new()).collect(),
+            spread: Spread::new(threads),
             run_id: (0..40).map(|_| digit(random.random_range(0..16))).collect(),
             started_ms: unix_ms(),
             startup_memory: AtomicUsize::new(0),
@@ -402,9 +406,17 @@ impl Server {
         used
     }
 
+    /// How many workers serve connections: the first ones.
+    pub fn serving_workers(&self) -> usize {
+        match self.config.get(id::IO_THREADS_ALWAYS_ACTIVE) {
+            true => self.workers.len(),
+            false => self.spread.serving(),
+        }
+    }
+
     /// Makes a client's worker look after it.
     pub fn attend(&self, client: &Client) {
-        self.workers[client.worker].tell(&[client.id], true);
+        self.workers[client.worker()].tell(&[client.id], true);
     }
 
     /// Reads a directive anew that the engine keeps in another form.

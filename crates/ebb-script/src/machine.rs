@@ -174,7 +174,9 @@ fn stopped() -> mlua::Error {
 }
 
 fn note_bytes(ctx: &Context<'_>, kind: Kind, bytes: usize) {
-    let Some(worker) = ctx.server.scripting.vm_bytes.get(ctx.session.client.worker) else { return };
+    let Some(worker) = ctx.server.scripting.vm_bytes.get(ctx.session.client.worker()) else {
+        return;
+    };
     let figure = match kind {
         Kind::Scripts => &worker.scripts,
         Kind::Functions => &worker.functions,

@@ -1,36 +1,36 @@
 //! A worker: an event loop that owns connections and runs their commands to completion.
 //!
-//! The first worker also accepts, and hands connections out to the one that has fewest.
+//! The first worker also accepts, and hands connections out to the one of those that serve that has
+//! fewest.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
-use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use ebb_config::id;
-use ebb_engine::{
-    Executor, PauseMode, Peer, Reply, Request, Server, Session, transaction, unix_ms,
-};
+use ebb_engine::{Executor, PauseMode, Peer, Reply, Request, Server, transaction, unix_ms};
 use ebb_heap::ArenaId;
 use mio::event::{Event, Source};
 use mio::{Events, Interest, Poll, Token, Waker};
 use parking_lot::Mutex;
-use socket2::{SockRef, TcpKeepalive};
 
 use crate::connection::{Connection, Fate, Mail, READ_BYTES, Socket, Tools};
 use crate::group::Group;
 use crate::io as system;
 use crate::listener::Listener;
 
+mod admission;
 mod attending;
 mod claiming;
 mod coalescing;
 mod grouping;
+mod spreading;
 mod waiting;
 
 use coalescing::Coalescing;
+use spreading::Load;
 
 const WAKER: Token = Token(usize::MAX);
 /// Listeners have the tokens from here on, connections those below.
@@ -41,9 +41,10 @@ const TICK: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A connection on its way to its worker.
-pub(crate) struct Arrival {
-    socket: Socket,
-    peer: Peer,
+pub(crate) enum Arrival {
+    New(Socket, Peer),
+    /// It was another worker's.
+    Moved(Box<Connection>),
 }
 
 /// What others leave for a worker.
@@ -106,6 +107,7 @@ pub(crate) struct Worker {
     /// Those at which accepting failed: the next tick tries again.
     turned_away: BTreeSet<usize>,
     coalescing: Coalescing,
+    load: Load,
     /// Room for messages on their way from a mailbox, empty in between.
     mail: Mail,
     /// The pauses that are over here.
@@ -149,6 +151,7 @@ impl Worker {
             knocking: BTreeSet::new(),
             turned_away: BTreeSet::new(),
             coalescing: Coalescing::new(),
+            load: Load::new(),
             mail: Mail::default(),
             pauses: 0,
             audited: 0,
@@ -211,7 +214,9 @@ impl Worker {
                 last_tick = round;
                 self.tick();
             }
-            self.count_round(round.elapsed());
+            let took = round.elapsed();
+            self.count_round(took);
+            self.watch_load(round, took);
         }
         self.finish();
     }
@@ -345,10 +350,7 @@ impl Worker {
         connection.watches_writable = wanted;
         let interest =
             if wanted { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        let source: &mut dyn Source = match &mut connection.socket {
-            Socket::Tcp(socket) => socket,
-            Socket::Unix(socket) => socket,
-        };
+        let source = connection.socket.source();
         if self.poll.registry().reregister(source, Token(at), interest).is_err() {
             self.close(at);
         }
@@ -360,12 +362,8 @@ impl Worker {
         }
         let Some(connection) = self.connections.get_mut(at).and_then(Option::take) else { return };
         let mut connection = connection;
-        let source: &mut dyn Source = match &mut connection.socket {
-            Socket::Tcp(socket) => socket,
-            Socket::Unix(socket) => socket,
-        };
         // The socket is closed in any case.
-        let _ = self.poll.registry().deregister(source);
+        let _ = self.poll.registry().deregister(connection.socket.source());
         connection.abandon_wait(self.server);
         transaction::forget_watches(&mut connection.session, &self.server.keyspace);
         connection.session.let_go(self.server);
@@ -376,109 +374,23 @@ impl Worker {
         self.server.workers[self.number].connections.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Accepts connections, of each listener as many as may come in one round.
-    fn accept(&mut self) {
-        for listener in std::mem::take(&mut self.knocking) {
-            self.accept_from(listener);
-        }
-    }
-
-    fn accept_from(&mut self, number: usize) {
-        for _ in 0..self.server.config.get(id::MAX_NEW_CONNECTIONS_PER_CYCLE) {
-            let Some(listener) = self.listeners.get(number) else { return };
-            let accepted = match listener {
-                Listener::Tcp(listener) => listener.accept().map(|(socket, peer)| {
-                    let local =
-                        socket.local_addr().map_or_else(|_| String::new(), |a| a.to_string());
-                    (Socket::Tcp(socket), peer.to_string(), local)
-                }),
-                Listener::Unix(listener, path) => listener.accept().map(|(socket, _)| {
-                    let address = format!("{}:0", path.display());
-                    (Socket::Unix(socket), address.clone(), address)
-                }),
-            };
-            match accepted {
-                Ok((socket, address, local_address)) => self.admit(socket, address, local_address),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    tracing::warn!("Accepting client connection: {error}");
-                    // What failed (no descriptors are left, say) may be over by then.
-                    self.turned_away.insert(number);
-                    return;
-                }
-            }
-        }
-        self.knocking.insert(number);
-    }
-
-    /// Takes a connection in, or turns it away, and hands it to a worker.
-    fn admit(&mut self, mut socket: Socket, address: String, local_address: String) {
-        let server = self.server;
-        let refuse = |socket: &mut Socket, text: &str| {
-            use io::Write;
-            server.counters.rejected_connections.fetch_add(1, Ordering::Relaxed);
-            // The client may be gone; it is turned away either way.
-            let _ = socket.write(text.as_bytes());
-        };
-        let connected: usize =
-            server.workers.iter().map(|worker| worker.connections.load(Ordering::Relaxed)).sum();
-        if connected >= server.config.get(id::MAXCLIENTS) as usize {
-            refuse(&mut socket, "-ERR max number of clients reached\r\n");
-            return;
-        }
-        if is_protected(server, &socket) {
-            refuse(&mut socket, PROTECTED);
-            return;
-        }
-        let (fd, is_unix) = match &socket {
-            Socket::Tcp(tcp) => {
-                configure(tcp, server.config.get(id::TCP_KEEPALIVE));
-                (tcp.as_raw_fd(), false)
-            }
-            Socket::Unix(unix) => (unix.as_raw_fd(), true),
-        };
-        server.counters.connections.fetch_add(1, Ordering::Relaxed);
-        let load = |&worker: &usize| server.workers[worker].connections.load(Ordering::Relaxed);
-        let worker = (0..server.workers.len()).min_by_key(load).unwrap_or(0);
-        server.workers[worker].connections.fetch_add(1, Ordering::Relaxed);
-        let peer = Peer { worker, fd, address, local_address, is_unix };
-        let arrival = Arrival { socket, peer };
-        if worker == self.number {
-            self.adopt(arrival);
-        } else {
-            inbox(worker).arrivals.lock().push(arrival);
-            server.workers[worker].wake();
-        }
-    }
-
-    fn adopt(&mut self, arrival: Arrival) {
-        let Arrival { mut socket, peer } = arrival;
-        let at = self.vacant.pop().unwrap_or_else(|| {
+    /// An empty place for a connection.
+    fn vacancy(&mut self) -> usize {
+        self.vacant.pop().unwrap_or_else(|| {
             self.connections.push(None);
             self.connections.len() - 1
-        });
-        let source: &mut dyn Source = match &mut socket {
-            Socket::Tcp(socket) => socket,
-            Socket::Unix(socket) => socket,
-        };
-        if let Err(error) = self.poll.registry().register(source, Token(at), Interest::READABLE) {
-            tracing::warn!("Error registering fd event for the new client: {error}");
-            self.vacant.push(at);
-            self.server.workers[self.number].connections.fetch_sub(1, Ordering::Relaxed);
-            return;
-        }
-        let client = self.server.clients.add(peer, unix_ms());
-        self.by_id.insert(client.id, at);
-        let authenticated = !self.server.acl.needs_password();
-        let session = Session::new(client, authenticated);
-        self.connections[at] = Some(Box::new(Connection::new(socket, session)));
+        })
     }
 
     /// Takes in connections and listening sockets that other threads left.
     fn take_arrivals(&mut self) {
         let arrivals = std::mem::take(&mut *inbox(self.number).arrivals.lock());
-        arrivals.into_iter().for_each(|arrival| self.adopt(arrival));
+        for arrival in arrivals {
+            match arrival {
+                Arrival::New(socket, peer) => self.adopt(socket, peer),
+                Arrival::Moved(connection) => self.receive(connection),
+            }
+        }
         let listeners = inbox(self.number).listeners.lock().take();
         if let Some(listeners) = listeners {
             self.listeners.clear();
@@ -495,7 +407,10 @@ impl Worker {
         let mut clients = std::mem::take(&mut self.unheeded);
         clients.extend(server.workers[self.number].take_attention());
         for client in clients {
-            let Some(&at) = self.by_id.get(&client) else { continue };
+            let Some(&at) = self.by_id.get(&client) else {
+                self.pass_on(client);
+                continue;
+            };
             let Some(connection) = &mut self.connections[at] else {
                 self.unheeded.push(client);
                 continue;
@@ -564,30 +479,9 @@ impl Worker {
         let usage = system::usage(system::Who::ThisThread);
         worker.cpu_user_us.store(usage.user_us, Ordering::Relaxed);
         worker.cpu_system_us.store(usage.system_us, Ordering::Relaxed);
+        if self.number == 0 {
+            self.server.spread.rest(Instant::now());
+        }
+        self.share_out();
     }
-}
-
-fn configure(socket: &mio::net::TcpStream, keepalive_s: u32) {
-    // A socket without these options still works.
-    let _ = socket.set_nodelay(true);
-    if keepalive_s > 0 {
-        let keepalive = TcpKeepalive::new()
-            .with_time(Duration::from_secs(keepalive_s.into()))
-            .with_interval(Duration::from_secs((keepalive_s / 3).max(1).into()))
-            .with_retries(3);
-        let _ = SockRef::from(socket).set_tcp_keepalive(&keepalive);
-    }
-}
-
-const PROTECTED: &str = "-DENIED Ebb is running in protected mode because protected mode is \
-enabled and no password is set for the default user. In this mode connections are only accepted \
-from the loopback interface. To connect from elsewhere, set a password with 'CONFIG SET \
-requirepass' or the requirepass directive, or disable protected mode with 'CONFIG SET \
-protected-mode no' if no one outside can reach this server.\r\n";
-
-/// Whether protected mode turns this connection away.
-fn is_protected(server: &Server, socket: &Socket) -> bool {
-    let Socket::Tcp(tcp) = socket else { return false };
-    let remote = tcp.peer_addr().is_ok_and(|peer| !peer.ip().to_canonical().is_loopback());
-    remote && server.config.get(id::PROTECTED_MODE) && server.acl.has_no_password()
 }

@@ -26,6 +26,8 @@ group! { after 0;
     IO_THREADS: u32 = number("io-threads", "1", 1, IO_THREADS_MAX as i128).immutable();
     // Ebb's workers always read; there is nothing to turn on.
     IO_THREADS_DO_READS: bool = yes_no("io-threads-do-reads", "no").immutable().tunes("reading in threads");
+    // Valkey 9: no thread rests while the others can do its work.
+    IO_THREADS_ALWAYS_ACTIVE: bool = yes_no("io-threads-always-active", "no");
     // Ebb's own: how long a worker lets requests gather when many clients ask for little each.
     EVENT_COALESCING_US: u32 = number("event-coalescing-us", "50", 0, 1000);
     PROTO_MAX_BULK_LEN: u64 = sized("proto-max-bulk-len", "512mb", Memory, 1 << 20, LONG_MAX);

@@ -33,6 +33,11 @@ impl Connection {
             && self.output.is_empty()
     }
 
+    /// Whether nothing of it is under way, so that another worker may go on with it.
+    pub(crate) fn may_move(&self) -> bool {
+        self.is_fresh() && !self.peer_ended && !self.session.client.is_killed()
+    }
+
     /// Reads into the buffer of a group and finds the requests in it. Answers what to conclude
     /// with, or what becomes of the connection if it has no part in the group.
     pub(crate) fn join(

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 
+use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 
 /// The socket, of either kind.
@@ -9,6 +10,16 @@ use mio::net::{TcpStream, UnixStream};
 pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+impl Socket {
+    /// What an event loop watches.
+    pub(crate) fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Socket::Tcp(socket) => socket,
+            Socket::Unix(socket) => socket,
+        }
+    }
 }
 
 impl Read for Socket {

@@ -198,7 +198,7 @@ pub fn describe(server: &Server, client: &Client, text: &mut String) {
         figures.net_in.load(Ordering::Relaxed),
         figures.net_out.load(Ordering::Relaxed),
         figures.commands.load(Ordering::Relaxed),
-        client.worker,
+        client.worker(),
     );
 }
 

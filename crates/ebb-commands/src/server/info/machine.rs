@@ -37,8 +37,9 @@ pub(super) fn server(ctx: &mut Context<'_>, text: &mut Text) {
     text.field("lru_clock", server.lru_clock.load(Ordering::Relaxed));
     text.field("executable", &server.host.system.executable);
     text.field("config_file", path);
-    text.field("io_threads_active", u8::from(server.workers.len() > 1));
+    text.field("io_threads_active", u8::from(server.serving_workers() > 1));
     text.field("worker_threads", server.workers.len());
+    text.field("serving_worker_threads", server.serving_workers());
     text.field("shards", server.keyspace.shards());
     text.field("availability_zone", config.get(id::AVAILABILITY_ZONE));
     listeners(config, text);
