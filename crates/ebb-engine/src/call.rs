@@ -1,6 +1,5 @@
 //! Runs one command: the reply or the error, and what follows from it.
 
-use ebb_keyspace::Shared;
 use rand::rngs::SmallRng;
 
 use crate::context::Context;
@@ -12,6 +11,7 @@ use crate::reply::Reply;
 use crate::scripting::Attendant;
 use crate::server::Server;
 use crate::session::Session;
+use crate::shared_args::SharedArgs;
 use crate::spec::{Flags, Scope};
 use crate::table::Command;
 use crate::tracking;
@@ -20,11 +20,22 @@ use crate::tracking;
 pub(crate) struct Call<'a> {
     pub(crate) command: &'static Command,
     pub(crate) args: &'a [&'a [u8]],
-    pub(crate) shared_args: &'a [(usize, Shared)],
+    pub(crate) shared_args: SharedArgs<'a>,
     pub(crate) hashed: Option<(usize, u64)>,
     /// Bytes of the request on the wire, 0 if it came from a transaction.
     pub(crate) bytes: usize,
     pub(crate) now_ms: i64,
+}
+
+impl<'a> Call<'a> {
+    /// A command whose request is over: it was queued, it waited, or a script calls it.
+    pub(crate) fn indirect(
+        command: &'static Command,
+        args: &'a [&'a [u8]],
+        now_ms: i64,
+    ) -> Call<'a> {
+        Call { command, args, shared_args: SharedArgs::NONE, hashed: None, bytes: 0, now_ms }
+    }
 }
 
 /// Runs a command whose shards are held.

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use ebb_config::id;
 use ebb_keyspace::{
-    Db, Deadline, Entry, EntryRef, Found, Key, OutOfMemory, Shard, Shared, StringRef, StringValue,
-    Type, lazyfree,
+    Db, Deadline, Entry, EntryRef, Found, Key, OutOfMemory, Shard, StringRef, StringValue, Type,
+    lazyfree,
 };
 use rand::rngs::SmallRng;
 
@@ -17,6 +17,7 @@ use crate::reply::Reply;
 use crate::scripting::Attendant;
 use crate::server::{PauseMode, Server};
 use crate::session::Session;
+use crate::shared_args::SharedArgs;
 use crate::table::Command;
 
 /// The world of one running command.
@@ -27,8 +28,8 @@ use crate::table::Command;
 pub struct Context<'a> {
     /// The arguments; the first is the command's name.
     pub args: &'a [&'a [u8]],
-    /// Arguments that already lie in blocks of the heap: position, and a reference.
-    pub shared_args: &'a [(usize, Shared)],
+    /// Arguments that already lie in blocks of the heap.
+    pub(crate) shared_args: SharedArgs<'a>,
     /// The command that runs.
     pub command: &'static Command,
     /// The client's state.
@@ -137,15 +138,10 @@ impl<'a> Context<'a> {
         self.args[index].eq_ignore_ascii_case(word.as_bytes())
     }
 
-    /// The argument's block, if the reader put it into one.
-    pub fn shared_arg(&self, index: usize) -> Option<Shared> {
-        self.shared_args.iter().find(|(at, _)| *at == index).map(|(_, shared)| shared.clone())
-    }
-
     /// An argument as a string to store.
     #[inline]
     pub fn value(&self, index: usize) -> StringValue<'a> {
-        match self.shared_arg(index) {
+        match self.shared_args.get(index) {
             Some(shared) => StringValue::Shared(shared),
             None => StringValue::Bytes(self.args[index]),
         }

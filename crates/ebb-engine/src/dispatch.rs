@@ -32,6 +32,7 @@ use crate::scratch;
 use crate::scripting::Attendant;
 use crate::server::{PauseMode, Server, unix_ms, unix_us};
 use crate::session::{Queued, ReplyMode, Session, Transaction};
+use crate::shared_args::SharedArgs;
 use crate::spec::{Flags, Scope};
 use crate::table::{Command, Resolved};
 use crate::tracking;
@@ -55,9 +56,8 @@ pub struct Request {
 pub struct Batch<'a> {
     /// All arguments, request after request.
     pub args: &'a [&'a [u8]],
-    /// Arguments that lie in blocks of the heap, by position in `args`. A request that has any
-    /// is the batch's only one.
-    pub shared: &'a [(usize, Shared)],
+    /// Those that lie in blocks of the heap, sorted by position in `args`.
+    pub shared: &'a [(usize, &'a Shared)],
 }
 
 /// One connection's part of a batch.
@@ -156,8 +156,7 @@ impl Executor {
                     executor: self,
                     session,
                     args: &batch.args[range],
-                    // A request with such arguments is alone.
-                    shared: batch.shared,
+                    shared: SharedArgs::of(batch.shared, request.first),
                     bytes: request.bytes,
                     locks: &mut locks,
                     attendant: &mut *attendant,
@@ -215,7 +214,7 @@ impl Executor {
         reply: &mut Reply,
     ) {
         let now_ms = self.now_ms;
-        let call = call::Call { command, args, shared_args: &[], hashed: None, bytes: 0, now_ms };
+        let call = call::Call::indirect(command, args, now_ms);
         let Executor { server, journal, random, recorder, .. } = self;
         call::run(server, call, session, locks, journal, random, recorder, attendant, reply);
     }
@@ -259,7 +258,7 @@ struct Run<'r, 'a> {
     executor: &'r mut Executor,
     session: &'r mut Session,
     args: &'a [&'a [u8]],
-    shared: &'a [(usize, Shared)],
+    shared: SharedArgs<'a>,
     bytes: usize,
     locks: &'r mut Locks<'static>,
     attendant: &'r mut dyn Attendant,
@@ -452,14 +451,7 @@ impl Run<'_, '_> {
                         reply.error(&error.text());
                         continue;
                     }
-                    let call = call::Call {
-                        command,
-                        args: &args,
-                        shared_args: &[],
-                        hashed: None,
-                        bytes: 0,
-                        now_ms: self.now_ms,
-                    };
+                    let call = call::Call::indirect(command, &args, self.now_ms);
                     call::run(
                         server,
                         call,

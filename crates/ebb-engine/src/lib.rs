@@ -49,6 +49,7 @@ mod seed;
 pub mod server;
 pub mod session;
 mod several;
+mod shared_args;
 pub mod slowlog;
 pub mod spec;
 pub mod spread;

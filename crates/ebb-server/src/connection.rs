@@ -18,12 +18,15 @@ use ebb_resp::{Arg, Limits, Progress, ProtocolError, RequestParser};
 
 use crate::output::{Output, is_transient, starved};
 
+mod arguments;
 mod delivery;
 mod figures;
+mod foreseen;
 mod membership;
 mod socket;
 mod waiting;
 
+pub(crate) use arguments::Finder;
 pub(crate) use delivery::Mail;
 pub(crate) use membership::Joined;
 pub(crate) use socket::Socket;
@@ -91,6 +94,7 @@ pub(crate) struct Connection {
     externals: Vec<Option<Shared>>,
     external_bytes: usize,
     filling: Option<Filling>,
+    foreseen: foreseen::Foreseen,
     /// The first request of `pending` is parsed (it has large arguments) but had to wait.
     held: Option<Request>,
     pub(crate) output: Output,
@@ -141,6 +145,7 @@ impl Connection {
             externals: Vec::new(),
             external_bytes: 0,
             filling: None,
+            foreseen: foreseen::Foreseen::default(),
             held: None,
             output: Output::default(),
             watches_writable: false,
@@ -445,16 +450,8 @@ impl Connection {
             self.session.close_after_reply = true;
             return Ran::Close(0);
         }
-        args.extend(self.args[..whole].iter().enumerate().map(|(at, arg)| match *arg {
-            Arg::External(index) => match &self.externals[index as usize] {
-                Some(value) => {
-                    shared.push((at, value.clone()));
-                    value.as_slice()
-                }
-                None => &[],
-            },
-            _ => self.parser.resolve(arg, input),
-        }));
+        let finder = Finder { parser: &self.parser, externals: &self.externals };
+        finder.find(&self.args[..whole], input, &mut args, &mut shared);
         // A request with such arguments is alone.
         self.session.starved = self.externals.iter().any(Option::is_none);
         let reply = &mut *tools.reply;
@@ -463,7 +460,6 @@ impl Connection {
         tools.executor.run(std::slice::from_mut(&mut turn), &batch, tools.attendant);
         let ran = turn.progress;
         self.session.starved = false;
-        drop((args, shared));
         if !matches!(ran, Ran::Paused(_) | Ran::Blocked(_)) {
             self.args.drain(..whole);
             self.externals.clear();
@@ -540,9 +536,11 @@ impl Connection {
             self.session.client.figures.paused.store(false, Ordering::Relaxed);
         }
         if self.filling.is_none() && !self.pending.is_empty() && !self.blocked {
-            match self.run_pending(tools) {
-                Fate::Wait => {}
-                fate => return fate,
+            let fate = self.run_pending(tools);
+            // There may be nothing to read, and so no other look at what was held back.
+            self.show_input(tools.server);
+            if fate != Fate::Wait {
+                return fate;
             }
         }
         if self.paused { Fate::Wait } else { self.readable(tools) }
@@ -582,6 +580,9 @@ impl Connection {
         }
         if self.args.is_empty() && !is_kept(self.args.capacity() * size_of::<Arg>()) {
             self.args = Vec::new();
+        }
+        if is_idle && self.externals.is_empty() {
+            self.externals = Vec::new();
         }
     }
 }

@@ -69,14 +69,15 @@ impl Group {
         attendant: &mut dyn Attendant,
     ) {
         let mut args: Vec<&[u8]> = std::mem::take(&mut self.slices);
+        let mut shared = Vec::new();
         let mut turns = Vec::with_capacity(self.members.len());
         for member in &mut self.members {
             let requests = &self.requests[member.requests.clone()];
             let Some(last) = requests.last() else { continue };
             let input = &buffer[member.input.clone()];
-            let (session, parser) = member.connection.parts();
+            let (session, finder) = member.connection.parts();
             let own = &self.args[args.len()..last.first + last.count];
-            args.extend(own.iter().map(|arg| parser.resolve(arg, input)));
+            finder.find(own, input, &mut args, &mut shared);
             let reply = &mut member.reply;
             turns.push((
                 Turn { session, requests, reply, progress: Progress::Done },
@@ -84,7 +85,7 @@ impl Group {
             ));
         }
         let (mut turns, outcomes): (Vec<_>, Vec<_>) = turns.into_iter().unzip();
-        executor.run(&mut turns, &Batch { args: &args, shared: &[] }, attendant);
+        executor.run(&mut turns, &Batch { args: &args, shared: &shared }, attendant);
         for (turn, outcome) in turns.iter().zip(outcomes) {
             *outcome = turn.progress;
         }

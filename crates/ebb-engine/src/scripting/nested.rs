@@ -87,7 +87,7 @@ impl Context<'_> {
             }
         }
         let outer = self.recorder.enter_inner();
-        let call = Call { command, args, shared_args: &[], hashed, bytes: 0, now_ms: self.now_ms };
+        let call = Call { hashed, ..Call::indirect(command, args, self.now_ms) };
         call::run(
             self.server,
             call,

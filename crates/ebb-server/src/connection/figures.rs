@@ -17,8 +17,7 @@ impl Connection {
     /// one that there may be more. Once the peer has ended its side there is more in any case: the
     /// end, of which no event tells again.
     pub(super) fn after_read(&self, server: &Server, fate: Fate, len: usize, room: usize) -> Fate {
-        self.show_input();
-        server.weigh_client(&self.session.client);
+        self.show_input(server);
         match fate {
             _ if len == 0 || self.session.client.is_killed() => Fate::Close,
             Fate::Wait if len == room || self.peer_ended => Fate::Again,
@@ -28,7 +27,7 @@ impl Connection {
 
     /// Shows how much input waits for the rest of its command. As in Redis the argument that is
     /// being read is the query buffer, and those before it are the command's.
-    fn show_input(&self) {
+    pub(super) fn show_input(&self, server: &Server) {
         let figures = &self.session.client.figures;
         let spare = self.pending.capacity() - self.pending.len();
         let last = self.externals.last().and_then(Option::as_ref).map(|value| value.len());
@@ -45,6 +44,7 @@ impl Connection {
         figures.query_buffer.store(query, Ordering::Relaxed);
         figures.query_buffer_free.store(free, Ordering::Relaxed);
         figures.argv_mem.store(arguments, Ordering::Relaxed);
+        server.weigh_client(&self.session.client);
     }
 
     pub(super) fn update_figures(&self, commands: usize, now_ms: i64) {

@@ -1,17 +1,16 @@
 //! A connection's part in a [`crate::group::Group`]: it joins with what it reads, and leaves with
 //! its replies.
 
-use std::io::Read;
-
 use ebb_engine::{Group, Progress as Ran, Request, Server, Session};
-use ebb_resp::{Arg, RequestParser};
+use ebb_heap::ArenaId;
+use ebb_resp::Arg;
 
-use super::{Connection, Consumed, Fate, Stop, Tools};
+use super::{Connection, Consumed, Fate, Finder, Stop, Tools};
 use crate::output::is_transient;
 
 /// How a connection's part of a group ended, before it ran.
 pub(crate) struct Joined {
-    /// Bytes read.
+    /// Bytes of the buffer in use.
     pub(crate) len: usize,
     /// They filled the buffer: there may be more.
     full: bool,
@@ -43,18 +42,25 @@ impl Connection {
     pub(crate) fn join(
         &mut self,
         server: &Server,
+        arena: ArenaId,
         buffer: &mut [u8],
         args: &mut Vec<Arg>,
         requests: &mut Vec<Request>,
     ) -> Result<Joined, Fate> {
-        let len = match self.socket.read(buffer) {
-            Ok(0) => return Err(Fate::Close),
-            Ok(len) => len,
+        let (len, guess) = match self.read_foreseeing(arena, buffer) {
+            Ok((0, _)) => return Err(Fate::Close),
+            Ok(read) => read,
             Err(error) if is_transient(&error) => return Err(Fate::Wait),
             Err(_) => return Err(Fate::Close),
         };
         self.count_in(server, len);
         let limits = self.limits(server);
+        if let Some(guess) = guess
+            && let Some(end) =
+                self.take_foreseen(guess, &mut buffer[..len], &limits, args, requests)
+        {
+            return Ok(Joined { len: end, full: false, stop: Stop::Dry, end });
+        }
         let (first, begin) = (args.len(), requests.len());
         let (stop, end) = self.parse(&buffer[..len], &limits, first, args, requests);
         let name = |request: &Request| self.parser.resolve(&args[request.first], &buffer[..len]);
@@ -66,6 +72,7 @@ impl Connection {
             self.full_read = len == buffer.len();
             return Err(Fate::Aside);
         }
+        self.note_shape(&buffer[..len], &args[first..], &requests[begin..]);
         // What belongs to a request in the making stays with the connection.
         let whole = requests.last().map_or(first, |last| last.first + last.count).max(first);
         self.args.extend(args.drain(whole..));
@@ -99,15 +106,18 @@ impl Connection {
     }
 
     /// Its part of a group's run: the session, and what finds its arguments.
-    pub(crate) fn parts(&mut self) -> (&mut Session, &RequestParser) {
-        (&mut self.session, &self.parser)
+    pub(crate) fn parts(&mut self) -> (&mut Session, Finder<'_>) {
+        let finder = Finder { parser: &self.parser, externals: &self.externals };
+        (&mut self.session, finder)
     }
 
-    /// Goes on after its turn in a group; its replies are in `tools.reply`.
+    /// Goes on after its turn in a group, which had these arguments; its replies are in
+    /// `tools.reply`.
     pub(crate) fn leave(
         &mut self,
         tools: &mut Tools<'_>,
         input: &[u8],
+        args: &[Arg],
         requests: &[Request],
         joined: Joined,
         ran: Ran,
@@ -115,6 +125,9 @@ impl Connection {
         let Joined { len, full, stop, end } = joined;
         if !requests.is_empty() {
             self.after_run(requests, ran, tools.executor.now_ms());
+        }
+        if !self.externals.is_empty() {
+            self.settle_foreseen(args);
         }
         let mut at = 0;
         let Consumed { upto, cut, fate } =

@@ -29,6 +29,13 @@ impl Read for Socket {
             Socket::Unix(socket) => socket.read(buffer),
         }
     }
+
+    fn read_vectored(&mut self, parts: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(socket) => socket.read_vectored(parts),
+            Socket::Unix(socket) => socket.read_vectored(parts),
+        }
+    }
 }
 
 impl Write for Socket {

@@ -19,7 +19,7 @@ impl Worker {
         let Group { requests, args, used, .. } = &mut self.group;
         let begin = requests.len();
         let room = &mut self.buffer[*used..];
-        match connection.join(self.server, room, args, requests) {
+        match connection.join(self.server, self.arena, room, args, requests) {
             Ok(joined) => {
                 let input = *used..*used + joined.len;
                 *used = input.end;
@@ -60,8 +60,9 @@ impl Worker {
                 arena: self.arena,
                 attendant: self,
             };
-            let requests = &group.requests[requests];
-            let fate = connection.leave(&mut tools, &buffer[input], requests, joined, progress);
+            let (args, requests) = (&group.args, &group.requests[requests]);
+            let fate =
+                connection.leave(&mut tools, &buffer[input], args, requests, joined, progress);
             group.give_back(reply);
             self.connections[at] = Some(connection);
             self.settle(at, Some(fate));
