@@ -31,6 +31,9 @@ const KEEP_EMPTY_BYTES: usize = 64 * 1024;
 const SPLIT_EAGERLY_BYTES: usize = 1024;
 /// The largest hole: smaller than large blocks, so that the lists have a place for it.
 const GAP_MAX: usize = LARGE_BYTES / 2;
+/// A segment of fewer blocks stays as small pages: who reads a block of several pages spends more on
+/// its bytes than on its misses of the address cache, and copying the segment costs a part of each.
+const BLOCKS_OF_HUGE_PAGE: usize = 1024;
 /// As many as the number of a segment's owner can tell apart.
 const ARENAS_MAX: usize = 1 << 16;
 const NONE: u64 = 0;
@@ -85,6 +88,8 @@ struct Inner {
     id: u16,
     current: Option<u32>,
     bump: usize,
+    /// Blocks that were put into the current segment.
+    placed: usize,
     heads: Heads,
     segments: Vec<u32>,
     emptied: Vec<Emptied>,
@@ -215,6 +220,7 @@ impl Inner {
         }
         let address = space.segment_base(segment).wrapping_add(self.bump);
         self.bump += bytes;
+        self.placed += 1;
         self.touched += bytes;
         space.segment(segment).bump.store(self.bump as u32, Ordering::Relaxed);
         Some(address)
@@ -231,13 +237,15 @@ impl Inner {
         row.bump.store(0, Ordering::Relaxed);
         self.segments.push(fresh);
         self.current = Some(fresh);
-        self.bump = 0;
+        (self.bump, self.placed) = (0, 0);
         Ok(())
     }
 
     fn close_current(&mut self, space: &Space) {
         let Some(segment) = self.current.take() else { return };
-        space.filled(segment);
+        if self.placed >= BLOCKS_OF_HUGE_PAGE {
+            space.filled(segment);
+        }
         let rest = SEGMENT_BYTES - self.bump;
         if rest > 0 {
             let address = space.segment_base(segment).wrapping_add(self.bump);
@@ -440,6 +448,7 @@ impl ArenaId {
             id,
             current: None,
             bump: 0,
+            placed: 0,
             heads: Heads::new(),
             segments: Vec::new(),
             emptied: Vec::new(),

@@ -332,3 +332,31 @@ impl Space {
         self.released.fetch_add(to - from, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ArenaId, Block, FIRST_OWNER_KIND};
+
+    /// How many segments of 4 MB in blocks of this size are to become huge pages.
+    fn wanted(body: usize) -> usize {
+        let arena = ArenaId::new();
+        let blocks: Vec<Block> = (0..2 * SEGMENT_BYTES / body)
+            .map(|_| Block::allocate(arena, body, FIRST_OWNER_KIND).unwrap())
+            .collect();
+        let own = |segment: &u32| {
+            blocks.iter().any(|block| space().segment_of(block.as_ptr()) == *segment)
+        };
+        let count = space().full.lock().iter().filter(|segment| own(segment)).count();
+        drop(blocks);
+        count
+    }
+
+    #[test]
+    fn full_segments_of_many_blocks_become_huge_pages() {
+        assert_eq!(wanted(64), 2);
+        assert_eq!(wanted(1500), 2);
+        assert_eq!(wanted(2500), 0);
+        assert_eq!(wanted(10_240), 0);
+    }
+}
