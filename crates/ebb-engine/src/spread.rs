@@ -2,7 +2,7 @@
 //!
 //! While one worker is enough, one serves all connections: what is ready together runs together, no second
 //! thread is woken for every few requests, and what a command needs is in the cache of one core. When the workers
-//! that serve are busy most of the time, one more does; when a command takes so long that others wait
+//! that serve are busy nearly all of the time, twice as many do; when a command takes so long that others wait
 //! for it, all do. When those that serve would have little to do without the last of them, it rests.
 //! Each worker hands over what it has too many of while nothing of those connections is under way.
 //!
@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Thousandths of its time for which a worker works that has enough to do.
-pub const BUSY: u32 = 800;
+/// Thousandths of its time for which a worker works that has enough to do. One that is slower than what it
+/// serves comes near 1000; with less to do, another would only take from it what it can do best.
+pub const BUSY: u32 = 900;
 /// The same for workers that have little to do.
 const LITTLE: u32 = 500;
 /// What another worker changes is seen only after this time.
@@ -68,11 +69,11 @@ impl Spread {
     }
 
     /// A worker has enough to do.
-    pub fn ask_for_another(&self, now: Instant) {
+    pub fn ask_for_more(&self, now: Instant) {
         let mut times = self.times.lock();
         let is_settled = times.changed.is_none_or(|changed| now - changed >= STEP);
         if is_settled && self.serving() < self.busy.len() {
-            self.change(&mut times, self.serving() + 1, now);
+            self.change(&mut times, (self.serving() * 2).min(self.busy.len()), now);
         }
         times.stay_until = times.stay_until.max(Some(now + STAY));
     }
@@ -119,25 +120,25 @@ mod tests {
 
     #[test]
     fn one_serves_until_it_has_enough_to_do() {
-        let spread = Spread::new(4);
+        let spread = Spread::new(5);
         let start = Instant::now();
         assert_eq!(spread.serving(), 1);
-        spread.ask_for_another(start);
+        spread.ask_for_more(start);
         assert_eq!(spread.serving(), 2);
-        spread.ask_for_another(start + ms(10));
+        spread.ask_for_more(start + ms(10));
         assert_eq!(spread.serving(), 2, "what the second changes is not seen yet");
-        for more in 1..10 {
-            spread.ask_for_another(start + ms(60 * more));
-        }
-        assert_eq!(spread.serving(), 4, "there are no more");
+        spread.ask_for_more(start + ms(60));
+        assert_eq!(spread.serving(), 4);
+        spread.ask_for_more(start + ms(120));
+        assert_eq!(spread.serving(), 5, "there are no more");
     }
 
     #[test]
     fn the_last_rests_when_the_others_can_do_its_work() {
         let spread = Spread::new(3);
         let start = Instant::now();
-        spread.ask_for_another(start);
-        spread.ask_for_another(start + ms(100));
+        spread.ask_for_more(start);
+        spread.ask_for_more(start + ms(100));
         (0..3).for_each(|worker| spread.note(worker, 300));
         spread.rest(start + ms(1000));
         assert_eq!(spread.serving(), 3, "it was needed a moment ago");

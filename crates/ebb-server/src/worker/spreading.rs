@@ -14,7 +14,7 @@ use crate::io as system;
 /// How long a worker is looked at before it is judged.
 const WINDOW: Duration = Duration::from_millis(20);
 /// As many busy windows in a row are no chance.
-const WINDOWS: u32 = 2;
+const WINDOWS: u32 = 4;
 /// A round that works longer keeps others waiting.
 const LONG: Duration = Duration::from_millis(5);
 /// Time by which what a worker had to do is forgotten, mostly.
@@ -85,7 +85,7 @@ impl Worker {
         let Seen { is_busy, is_long } = self.load.end_window(round, end, system::thread_time());
         spread.note(self.number, self.load.busy as u32);
         if is_busy {
-            spread.ask_for_another(end);
+            spread.ask_for_more(end);
         }
         if is_long {
             spread.ask_for_all(end);
@@ -194,15 +194,17 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_is_busy_that_works_most_of_two_windows() {
+    fn a_worker_is_busy_that_never_has_time() {
         let mut load = Load::new();
         let start = load.since;
         let mut end =
             |at, worked| load.end_window(start + ms(at), start + ms(at), ms(worked)).is_busy;
-        assert!(!end(20, 18));
-        assert!(end(40, 36));
-        assert!(!end(60, 50), "it had time");
-        assert!(!end(80, 70));
+        assert!(!end(20, 19));
+        assert!(!end(40, 38));
+        assert!(!end(60, 57));
+        assert!(end(80, 76));
+        assert!(!end(100, 90), "it had time");
+        assert!(!end(120, 110));
     }
 
     #[test]
