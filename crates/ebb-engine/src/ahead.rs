@@ -13,6 +13,8 @@ use crate::table::{Command, Resolved};
 /// processor has some 16 misses in flight; spread over a pipeline they cost next to nothing.
 const BUCKETS_AHEAD: usize = 16;
 const ENTRIES_AHEAD: usize = 8;
+/// The same of the value that a large argument will take the place of.
+const VALUES_AHEAD: usize = 4;
 /// The same within the large collection that it names: the bucket of an element, and the element.
 const ELEMENT_BUCKETS_AHEAD: usize = 4;
 const ELEMENTS_AHEAD: usize = 2;
@@ -62,6 +64,10 @@ pub(crate) struct Ahead<'a> {
     /// How many requests are prepared, how many entries asked for.
     prepared: usize,
     fetched: usize,
+    /// Whether there are arguments that take the place of values, and for how many requests the values
+    /// have been asked for.
+    has_values: bool,
+    valued: usize,
     /// Whether a command names elements, and for how many requests their buckets and they have
     /// been asked for.
     has_elements: bool,
@@ -74,7 +80,7 @@ pub(crate) struct Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    pub(crate) fn new(turns: &[Turn<'_>], one_shard: bool) -> Ahead<'a> {
+    pub(crate) fn new(turns: &[Turn<'_>], batch: &Batch<'a>, one_shard: bool) -> Ahead<'a> {
         let total = turns.iter().map(|turn| turn.requests.len()).sum();
         Ahead {
             name: &[],
@@ -84,6 +90,8 @@ impl<'a> Ahead<'a> {
             fetch: total > 1,
             prepared: 0,
             fetched: 0,
+            has_values: !batch.shared.is_empty(),
+            valued: 0,
             has_elements: false,
             sought: 0,
             met: 0,
@@ -110,6 +118,14 @@ impl<'a> Ahead<'a> {
             let end = self.prepared.min(self.fetched + TOGETHER);
             self.look_for(locks, self.fetched..end, Db::prefetch_entry);
             self.fetched = end;
+        }
+        while self.has_values
+            && self.fetch
+            && self.valued < self.total.min(number + 1 + VALUES_AHEAD)
+        {
+            let end = self.fetched.min(self.valued + TOGETHER);
+            self.look_for(locks, self.valued..end, Db::prefetch_value);
+            self.valued = end;
         }
         if self.has_elements && self.fetch {
             self.prepare_elements(locks, number);

@@ -134,7 +134,7 @@ impl Executor {
         let clock = eviction::access_clock(&self.server.config, self.now_ms);
         let mut locks = Locks::new(&self.server.keyspace, clock);
         self.recorder.begin();
-        let mut ahead = Ahead::new(turns, self.server.keyspace.shards() == 1);
+        let mut ahead = Ahead::new(turns, batch, self.server.keyspace.shards() == 1);
         let mut number = 0;
         for at in 0..turns.len() {
             if self.recorder.is_late() {

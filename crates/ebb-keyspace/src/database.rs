@@ -227,6 +227,14 @@ impl Db {
         }
     }
 
+    /// Asks for the head of the key's value, if that is a block of its own, once its entry has arrived.
+    #[inline]
+    pub fn prefetch_value(&self, hash: u64) {
+        if self.others.is_empty() {
+            self.main.prefetch_value(hash);
+        }
+    }
+
     /// The collection that has outgrown its entry and whose key probably has this hash: to ask for
     /// a part of it ahead of use.
     #[inline]

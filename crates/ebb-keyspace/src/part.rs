@@ -239,6 +239,14 @@ impl Part {
         self.entries.raw().prefetch_entry(hash, Compact::prefetch);
     }
 
+    /// Asks for the head of the key's value, if that is a block of its own, once its entry has arrived.
+    #[inline]
+    pub fn prefetch_value(&self, hash: u64) {
+        if let Some(found) = self.entries.raw().find(hash, |_| true) {
+            self.entries.get(found).prefetch_value();
+        }
+    }
+
     /// The collection that has outgrown its entry and whose key probably has this hash.
     #[inline]
     pub fn likely_collection(&self, hash: u64) -> Option<&Collection> {

@@ -4,6 +4,8 @@ use ebb_heap::Shared;
 
 use ebb_table::handle::SharedRef;
 
+use super::{EntryRef, ValueRef};
+
 /// A string to store.
 #[derive(Debug)]
 pub enum StringValue<'a> {
@@ -41,6 +43,16 @@ pub enum StringRef<'a> {
     Bytes(&'a [u8]),
     /// Bytes in a block of their own.
     Shared(SharedRef<'a>),
+}
+
+impl EntryRef<'_> {
+    /// Asks for the head of the value, if it is a string in a block of its own.
+    #[inline]
+    pub(crate) fn prefetch_value(&self) {
+        if let ValueRef::String(StringRef::Shared(shared)) = self.value() {
+            shared.block().compact().prefetch_head();
+        }
+    }
 }
 
 impl<'a> StringRef<'a> {
