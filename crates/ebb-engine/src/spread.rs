@@ -1,13 +1,15 @@
 //! How many of the workers serve.
 //!
 //! While one worker is enough, one serves all connections: what is ready together runs together, no second
-//! thread is woken for every few requests, and what a command needs is in the cache of one core. When the workers
-//! that serve are busy nearly all of the time, twice as many do; when a command takes so long that others wait
-//! for it, all do. When those that serve would have little to do without the last of them, it rests.
-//! Each worker hands over what it has too many of while nothing of those connections is under way.
+//! thread is woken for every few requests, and what a command needs is in the cache of one core. When a worker
+//! that serves is busy nearly all of the time, twice as many are tried; unless they get more done, the
+//! others rest again: where the clients or the processors are the limit, more threads only cost more. When a command
+//! takes so long that others wait for it, all serve; when those that serve would have little to do
+//! without the last of them, it rests. Each worker hands over what it has too many of while nothing of those
+//! connections is under way.
 //!
 //! What counts is time that a processor worked, not what passed on the clock: a worker whose processor was
-//! lent to somebody else is not busy. Valkey 9 starts and rests its threads in the same way; with
+//! lent to somebody else is not busy. Valkey starts and rests its threads by their processor time, too; with
 //! `io-threads-always-active` all serve, always.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -20,8 +22,14 @@ use parking_lot::Mutex;
 pub const BUSY: u32 = 900;
 /// The same for workers that have little to do.
 const LITTLE: u32 = 500;
-/// What another worker changes is seen only after this time.
-const STEP: Duration = Duration::from_millis(50);
+/// Connections have moved after this time.
+const SETTLED: Duration = Duration::from_millis(100);
+/// How long it is counted what more workers get done.
+const TRIAL: Duration = Duration::from_millis(400);
+/// Twice as many workers that get less than this done, as part of what was done before, are not worth it.
+const WORTH: f64 = 1.1;
+/// After a trial that was not worth it the next begins no sooner.
+const CONTENT: Duration = Duration::from_secs(10);
 /// A worker that was needed is not sent to rest before.
 const STAY: Duration = Duration::from_secs(2);
 /// A second command that takes long within this time shows that the first was no exception.
@@ -35,17 +43,31 @@ pub struct Spread {
     serving: AtomicUsize,
     /// Thousandths of its time for which each worker worked lately.
     busy: Box<[AtomicU32]>,
-    times: Mutex<Times>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct Times {
+struct State {
     /// When the number changed last.
     changed: Option<Instant>,
+    trial: Option<Trial>,
+    /// No trial before.
+    content_until: Option<Instant>,
     /// When a command took long last.
     long: Option<Instant>,
     /// Not fewer before.
     stay_until: Option<Instant>,
+}
+
+/// Twice as many workers serve, to see what they get done.
+#[derive(Debug)]
+struct Trial {
+    began: Instant,
+    /// How many served before, and how many commands a second they ran.
+    before: usize,
+    rate: f64,
+    /// When counting began, and the commands run by then.
+    counted_from: Option<(Instant, u64)>,
 }
 
 impl Spread {
@@ -53,7 +75,7 @@ impl Spread {
         Spread {
             serving: AtomicUsize::new(1),
             busy: (0..workers).map(|_| AtomicU32::new(0)).collect(),
-            times: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
@@ -68,24 +90,46 @@ impl Spread {
         self.busy[worker].store(busy, Ordering::Relaxed);
     }
 
-    /// A worker has enough to do.
-    pub fn ask_for_more(&self, now: Instant) {
-        let mut times = self.times.lock();
-        let is_settled = times.changed.is_none_or(|changed| now - changed >= STEP);
-        if is_settled && self.serving() < self.busy.len() {
-            self.change(&mut times, (self.serving() * 2).min(self.busy.len()), now);
+    /// A worker has had enough to do for a while, in which all workers ran `rate` commands a second.
+    pub fn ask_for_more(&self, now: Instant, rate: f64) {
+        let (before, workers) = (self.serving(), self.busy.len());
+        let mut state = self.state.lock();
+        let is_content = state.content_until.is_some_and(|until| now < until);
+        if before < workers && state.trial.is_none() && !is_content {
+            state.trial = Some(Trial { began: now, before, rate, counted_from: None });
+            self.change(&mut state, (before * 2).min(workers), now);
         }
-        times.stay_until = times.stay_until.max(Some(now + STAY));
+    }
+
+    /// Goes on with a trial, if there is one; `commands` have been run up to now.
+    pub fn look_at_trial(&self, now: Instant, commands: u64) {
+        let mut state = self.state.lock();
+        let Some(Trial { began, before, rate, counted_from }) = &mut state.trial else { return };
+        match *counted_from {
+            None if now - *began >= SETTLED => *counted_from = Some((now, commands)),
+            Some((since, by_then)) if now - since >= TRIAL => {
+                let run = commands.saturating_sub(by_then) as f64;
+                let is_worth_it = run / (now - since).as_secs_f64() >= *rate * WORTH;
+                let before = *before;
+                state.trial = None;
+                if !is_worth_it {
+                    state.content_until = Some(now + CONTENT);
+                    self.change(&mut state, before, now);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// A worker had a command for which others waited long.
     pub fn ask_for_all(&self, now: Instant) {
-        let mut times = self.times.lock();
-        let before = times.long.replace(now);
+        let mut state = self.state.lock();
+        let before = state.long.replace(now);
         if before.is_some_and(|before| now - before < AGAIN) {
-            times.stay_until = Some(now + AWAKE);
+            state.stay_until = Some(now + AWAKE);
+            state.trial = None;
             if self.serving() < self.busy.len() {
-                self.change(&mut times, self.busy.len(), now);
+                self.change(&mut state, self.busy.len(), now);
             }
         }
     }
@@ -97,15 +141,16 @@ impl Spread {
         if fewer == 0 || busy > LITTLE * fewer as u32 {
             return;
         }
-        let mut times = self.times.lock();
-        let is_settled = times.changed.is_none_or(|changed| now - changed >= STAY);
-        if is_settled && times.stay_until.is_none_or(|until| now >= until) {
-            self.change(&mut times, fewer, now);
+        let mut state = self.state.lock();
+        let is_settled = state.changed.is_none_or(|changed| now - changed >= STAY);
+        let may_rest = state.stay_until.is_none_or(|until| now >= until);
+        if is_settled && may_rest && state.trial.is_none() {
+            self.change(&mut state, fewer, now);
         }
     }
 
-    fn change(&self, times: &mut Times, serving: usize, now: Instant) {
-        times.changed = Some(now);
+    fn change(&self, state: &mut State, serving: usize, now: Instant) {
+        state.changed = Some(now);
         self.serving.store(serving, Ordering::Relaxed);
     }
 }
@@ -118,40 +163,59 @@ mod tests {
         Duration::from_millis(ms)
     }
 
+    /// A trial that runs so many commands a second, asked for at 1,000; answers when it is over.
+    fn tried(spread: &Spread, start: Instant, rate: u64) -> Instant {
+        spread.ask_for_more(start, 1000.0);
+        spread.look_at_trial(start + ms(20), 20);
+        spread.look_at_trial(start + ms(120), 500);
+        spread.ask_for_more(start + ms(300), 1000.0);
+        spread.look_at_trial(start + ms(400), 700);
+        spread.look_at_trial(start + ms(1120), 500 + rate);
+        start + ms(1120)
+    }
+
     #[test]
-    fn one_serves_until_it_has_enough_to_do() {
+    fn twice_as_many_serve_while_they_get_more_done() {
         let spread = Spread::new(5);
-        let start = Instant::now();
         assert_eq!(spread.serving(), 1);
-        spread.ask_for_more(start);
+        let mut now = Instant::now();
+        for serving in [2, 4, 5, 5] {
+            now = tried(&spread, now, 1200);
+            assert_eq!(spread.serving(), serving);
+        }
+    }
+
+    #[test]
+    fn who_gets_no_more_done_rests_again() {
+        let spread = Spread::new(4);
+        let start = Instant::now();
+        let end = tried(&spread, start, 1050);
+        assert_eq!(spread.serving(), 1);
+        spread.ask_for_more(end + ms(9000), 1000.0);
+        assert_eq!(spread.serving(), 1, "it was tried a moment ago");
+        spread.ask_for_more(end + ms(11_000), 1000.0);
         assert_eq!(spread.serving(), 2);
-        spread.ask_for_more(start + ms(10));
-        assert_eq!(spread.serving(), 2, "what the second changes is not seen yet");
-        spread.ask_for_more(start + ms(60));
-        assert_eq!(spread.serving(), 4);
-        spread.ask_for_more(start + ms(120));
-        assert_eq!(spread.serving(), 5, "there are no more");
     }
 
     #[test]
     fn the_last_rests_when_the_others_can_do_its_work() {
         let spread = Spread::new(3);
         let start = Instant::now();
-        spread.ask_for_more(start);
-        spread.ask_for_more(start + ms(100));
+        let now = tried(&spread, start, 2000);
+        let now = tried(&spread, now, 2000);
         (0..3).for_each(|worker| spread.note(worker, 300));
-        spread.rest(start + ms(1000));
+        spread.rest(now - ms(200));
         assert_eq!(spread.serving(), 3, "it was needed a moment ago");
-        spread.rest(start + ms(2200));
+        spread.rest(now + ms(2000));
         assert_eq!(spread.serving(), 2, "two can do what took three 300 each");
         spread.note(2, 0);
         spread.note(0, 400);
-        spread.rest(start + ms(9000));
+        spread.rest(now + ms(9000));
         assert_eq!(spread.serving(), 2, "one cannot do what takes two 400 and 300");
         spread.note(0, 100);
-        spread.rest(start + ms(9000));
+        spread.rest(now + ms(9000));
         assert_eq!(spread.serving(), 1);
-        spread.rest(start + ms(90_000));
+        spread.rest(now + ms(90_000));
         assert_eq!(spread.serving(), 1, "somebody has to");
     }
 

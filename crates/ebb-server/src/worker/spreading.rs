@@ -13,8 +13,8 @@ use crate::io as system;
 
 /// How long a worker is looked at before it is judged.
 const WINDOW: Duration = Duration::from_millis(20);
-/// As many busy windows in a row are no chance.
-const WINDOWS: u32 = 4;
+/// Who is busy for so long, window after window, has enough to do.
+const STREAK: Duration = Duration::from_millis(300);
 /// A round that works longer keeps others waiting.
 const LONG: Duration = Duration::from_millis(5);
 /// Time by which what a worker had to do is forgotten, mostly.
@@ -25,8 +25,8 @@ pub(super) struct Load {
     /// When the window began, and how long a processor had worked for this thread by then.
     since: Instant,
     worked: Duration,
-    /// Busy windows in a row.
-    busy_windows: u32,
+    /// When it began to be busy, window after window, and the commands that the server had run by then.
+    streak: Option<(Instant, u64)>,
     /// Thousandths of its time that it worked lately.
     busy: f64,
     /// The workers that served when it last compared connections.
@@ -35,25 +35,26 @@ pub(super) struct Load {
 
 /// What a window showed.
 struct Seen {
-    is_busy: bool,
+    /// Commands that the server ran a second while this worker was busy for long.
+    busy_rate: Option<f64>,
     /// Its last round kept others waiting.
     is_long: bool,
 }
 
 impl Load {
     pub(super) fn new() -> Load {
-        Load {
-            since: Instant::now(),
-            worked: Duration::ZERO,
-            busy_windows: 0,
-            busy: 0.0,
-            serving: 1,
-        }
+        Load { since: Instant::now(), worked: Duration::ZERO, streak: None, busy: 0.0, serving: 1 }
     }
 
-    /// Ends a window with a round that took from `round` to `end`; by now a processor has `worked` so
-    /// long for the thread.
-    fn end_window(&mut self, round: Instant, end: Instant, worked: Duration) -> Seen {
+    /// Ends a window with a round that took from `round` to `end`. By now a processor has `worked` so
+    /// long for the thread, and the server has run so many commands.
+    fn end_window(
+        &mut self,
+        round: Instant,
+        end: Instant,
+        worked: Duration,
+        commands: u64,
+    ) -> Seen {
         let took = (end - self.since).max(Duration::from_micros(1));
         let work = worked.saturating_sub(self.worked);
         let before = round.saturating_duration_since(self.since);
@@ -62,10 +63,16 @@ impl Load {
         self.busy += (share.min(1.0) * 1000.0 - self.busy) * weight;
         // A short window, which a long round ended, says nothing of what is usual.
         let is_busy = took >= WINDOW && share * 1000.0 >= f64::from(BUSY);
-        self.busy_windows = if is_busy { self.busy_windows + 1 } else { 0 };
+        let begun = self.streak.filter(|_| is_busy);
+        let lasted = begun.filter(|(begun, _)| end - *begun >= STREAK);
+        let busy_rate = lasted.map(|(begun, by_then)| {
+            commands.saturating_sub(by_then) as f64 / (end - begun).as_secs_f64()
+        });
+        self.streak =
+            if lasted.is_some() { None } else { begun }.or(is_busy.then_some((end, commands)));
         (self.since, self.worked) = (end, worked);
         // However busy it was before, the rest is this round's.
-        Seen { is_busy: self.busy_windows >= WINDOWS, is_long: work >= LONG + before }
+        Seen { busy_rate, is_long: work >= LONG + before }
     }
 }
 
@@ -82,10 +89,13 @@ impl Worker {
     #[cold]
     fn judge_load(&mut self, round: Instant, end: Instant) {
         let spread = &self.server.spread;
-        let Seen { is_busy, is_long } = self.load.end_window(round, end, system::thread_time());
+        let commands = self.server.counters.commands.load(Ordering::Relaxed);
+        let Seen { busy_rate, is_long } =
+            self.load.end_window(round, end, system::thread_time(), commands);
         spread.note(self.number, self.load.busy as u32);
-        if is_busy {
-            spread.ask_for_more(end);
+        spread.look_at_trial(end, commands);
+        if let Some(rate) = busy_rate {
+            spread.ask_for_more(end, rate);
         }
         if is_long {
             spread.ask_for_all(end);
@@ -194,26 +204,28 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_is_busy_that_never_has_time() {
+    fn a_worker_is_busy_that_has_no_time_for_long() {
         let mut load = Load::new();
         let start = load.since;
-        let mut end =
-            |at, worked| load.end_window(start + ms(at), start + ms(at), ms(worked)).is_busy;
-        assert!(!end(20, 19));
-        assert!(!end(40, 38));
-        assert!(!end(60, 57));
-        assert!(end(80, 76));
-        assert!(!end(100, 90), "it had time");
-        assert!(!end(120, 110));
+        let mut end = |at, worked, commands| {
+            let end = start + ms(at);
+            load.end_window(end, end, ms(worked), commands).busy_rate.map(|rate| rate.round())
+        };
+        assert_eq!(end(20, 19, 100), None);
+        assert_eq!(end(200, 195, 1000), None);
+        assert_eq!(end(420, 405, 4100), Some(10_000.0), "commands a second since it began");
+        assert_eq!(end(440, 424, 4200), None, "that is told once");
+        assert_eq!(end(460, 440, 4300), None, "it had time");
+        assert_eq!(end(780, 758, 4400), None, "so it begins anew");
     }
 
     #[test]
     fn a_long_round_is_one_that_worked_long() {
         let mut load = Load::new();
         let start = load.since;
-        let seen = load.end_window(start + ms(4), start + ms(14), ms(4));
+        let seen = load.end_window(start + ms(4), start + ms(14), ms(4), 0);
         assert!(!seen.is_long, "its processor was taken away");
-        let seen = load.end_window(start + ms(18), start + ms(28), ms(14));
+        let seen = load.end_window(start + ms(18), start + ms(28), ms(14), 0);
         assert!(seen.is_long, "of ten milliseconds four at most were before");
     }
 
@@ -221,9 +233,9 @@ mod tests {
     fn what_it_had_to_do_is_forgotten() {
         let mut load = Load::new();
         let start = load.since;
-        load.end_window(start + ms(1000), start + ms(1000), ms(900));
+        load.end_window(start + ms(1000), start + ms(1000), ms(900), 0);
         assert_eq!(load.busy.round(), 900.0);
-        load.end_window(start + ms(1250), start + ms(1250), ms(900));
+        load.end_window(start + ms(1250), start + ms(1250), ms(900), 0);
         assert_eq!(load.busy.round(), 675.0);
     }
 }
