@@ -54,17 +54,20 @@ def bench_cpu(table, scale):
 
 
 def bench_threads(table, scale):
-    """CPU time with two workers, which share both cores with the load, against one."""
+    """CPU time with two workers, which share both cores with the load, against one. While one is
+    enough the other rests; the last figure is that of two which both serve in any case."""
+    kinds = {"one": (1, ()), "two": (2, ()), "both": (2, ("--io-threads-always-active", "yes"))}
     for name, test, pipeline, size, requests, keys, _, _ in LOADS[:4]:
-        used = {1: [], 2: []}
+        used = {kind: [] for kind in kinds}
         for _ in range(3):
-            for threads in (1, 2):
-                with Process("ebb", threads, "0,1") as server:
+            for kind, (threads, options) in kinds.items():
+                with Process("ebb", threads, "0,1", options) as server:
                     load(server, "set", int(keys * 2 * scale), 32, size, keys, "0,1")
-                    used[threads].append(
+                    used[kind].append(
                         load(server, test, int(requests * scale), pipeline, size, keys, "0,1"))
-        one, two = statistics.median(used[1]), statistics.median(used[2])
+        one, two, both = (statistics.median(used[kind]) for kind in kinds)
         table.add(name + ", 2 threads / 1", two / one, 1.15, "%.3f us, %.3f us" % (two, one))
+        table.add(name + ", both serving / 1", both / one, None, "%.3f us" % both)
 
 
 SHAPES = [  # name, keys, key format, value, goal
