@@ -335,8 +335,9 @@ impl Server {
         crate::seed::fix(&config); // Before anything is hashed.
         let threads = config.get(id::IO_THREADS) as usize;
         let databases = config.get(id::DATABASES) as usize;
-        // One worker needs no more than one lock; several should seldom meet on one.
-        let shards = if threads == 1 { 1 } else { (threads * 16).next_power_of_two() };
+        // One worker needs no more than one lock; several should seldom meet on one. What a shard
+        // has of its own should be in the cache: see docs/decisions/0001.
+        let shards = if threads == 1 { 1 } else { (threads * 4).next_power_of_two() };
         let shards = shards.min(SHARDS_MAX);
         let mut random = rand::rng();
         let digit = |value: u32| char::from_digit(value, 16).unwrap_or('0');
