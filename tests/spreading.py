@@ -62,13 +62,13 @@ def gathered_and_spread(port):
 
 def spread_by_load(port):
     admin = Client(port)
-    admin("SETRANGE", "bits", 200_000, "x")
+    admin("SETRANGE", "bits", 1_000_000, "x")
     stopping = threading.Event()
 
     def load():
         client = Client(port)
         while not stopping.is_set():
-            client.pipeline([["BITCOUNT", "bits"]] * 50)
+            client.pipeline([["BITCOUNT", "bits"]] * 5)
         client.close()
     loads = [threading.Thread(target=load) for _ in range(8)]
     for thread in loads:
