@@ -140,6 +140,12 @@ impl Server {
             && (self.eviction.exhausted.load(Ordering::Relaxed) || !evicts())
     }
 
+    /// Whether what is taken for requests that nobody has admitted yet could exceed the limit.
+    pub fn is_near_limit(&self) -> bool {
+        let limit = limit_of(&self.config);
+        limit != 0 && self.excess(limit) > -NEAR
+    }
+
     /// Measures what is not summed up exactly all the time. Locks one shard after the other.
     pub fn measure_for_eviction(&self) {
         if self.config.get(id::MAXMEMORY) == 0 {

@@ -21,7 +21,7 @@
 
 use std::io::{self, IoSliceMut, Read};
 
-use ebb_engine::Request;
+use ebb_engine::{Request, Server};
 use ebb_heap::ArenaId;
 use ebb_keyspace::Shared;
 use ebb_resp::{Arg, Limits, Progress};
@@ -142,21 +142,26 @@ impl Connection {
     /// [`Connection::take_foreseen`] has to judge before anybody looks at the buffer.
     pub(super) fn read_foreseeing(
         &mut self,
+        server: &Server,
         arena: ArenaId,
         buffer: &mut [u8],
     ) -> io::Result<(usize, Option<Guess>)> {
-        let Some(mut guess) = self.foresee(arena, buffer.len()) else {
+        let Some(mut guess) = self.foresee(server, arena, buffer.len()) else {
             return Ok((self.socket.read(buffer)?, None));
         };
         let len = guess.read(&mut self.socket, buffer)?;
         Ok((len, Some(guess)))
     }
 
-    fn foresee(&self, arena: ArenaId, room: usize) -> Option<Guess> {
+    fn foresee(&self, server: &Server, arena: ArenaId, room: usize) -> Option<Guess> {
         let shape = self.foreseen.next()?;
         // What a transaction queues it copies. More room than the request takes: if not all of it
         // is filled, the socket has no more.
         if self.session.transaction.is_some() || shape.bytes() >= room {
+            return None;
+        }
+        // The block counts before the command is admitted, which must not be why it is refused.
+        if server.is_near_limit() {
             return None;
         }
         let value = Shared::allocate(arena, shape.len(), shape.len()).ok()?;

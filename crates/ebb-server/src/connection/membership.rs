@@ -47,7 +47,7 @@ impl Connection {
         args: &mut Vec<Arg>,
         requests: &mut Vec<Request>,
     ) -> Result<Joined, Fate> {
-        let (len, guess) = match self.read_foreseeing(arena, buffer) {
+        let (len, guess) = match self.read_foreseeing(server, arena, buffer) {
             Ok((0, _)) => return Err(Fate::Close),
             Ok(read) => read,
             Err(error) if is_transient(&error) => return Err(Fate::Wait),
