@@ -12,6 +12,7 @@ the servers take turns of a second or less, and the median of a server's turns c
 """
 import argparse
 import contextlib
+import os
 import statistics
 import sys
 import time
@@ -142,14 +143,30 @@ def bench_flush(table, scale):
                       "%d MB before, %d MB after" % (full >> 20, server.resident() >> 20))
 
 
-def bench_grow(table, scale):
-    """The slowest command while the table grows, by the server's own clock."""
-    keys = int(10_000_000 * scale)
-    with Process("ebb", options=["--slowlog-log-slower-than", "500", "--slowlog-max-len", "100000"]) as server:
+def slow_sets(keys):
+    """Milliseconds of the SETs that took 0.5 or more while the table grew, by key."""
+    options = ["--slowlog-log-slower-than", "500", "--slowlog-max-len", "100000", "--hash-seed", "ebb"]
+    with Process("ebb", options=options) as server:
         fill(server.port, keys, b"key:%012d", lambda n: b"v", batch=5000)
-        slow = [entry[2] for entry in server.client()("SLOWLOG", "GET", "-1")]
-        text = "%d of %d SETs took more than 0.5 ms" % (len(slow), keys)
-        table.add("slowest SET while growing, ms", max(slow, default=500) / 1000, 2, text)
+        entries = server.client()("SLOWLOG", "GET", "-1")
+        return {int(entry[3][1][4:]): entry[2] / 1000 for entry in entries}
+
+
+def bench_grow(table, scale):
+    """The slowest command while the table grows, by the server's own clock. With the same hash
+    seed the table does the same at the same key, while a busy machine disturbs here and there:
+    what counts is slow at the same key in each of three runs, and as slow as in the fastest."""
+    keys = int(10_000_000 * scale)
+    os.sched_setaffinity(0, {1})
+    first, *others = (slow_sets(keys) for _ in range(3))
+
+    def near(run, key):
+        # A group of commands is timed as one, and shows one of its keys.
+        return max((run[k] for k in range(key - 16, key + 17) if k in run), default=0.5)
+    slowest = max((min(ms, *(near(run, key) for run in others)) for key, ms in first.items()), default=0.5)
+    text = "same key in 3 runs; of %d SETs over 0.5 ms: %s" % (
+        keys, ", ".join("%d, worst %.1f" % (len(run), max(run.values(), default=0)) for run in (first, *others)))
+    table.add("slowest SET while growing, ms", slowest, 2, text)
 
 
 def bench_expire(table, scale):
