@@ -123,7 +123,10 @@ class SequenceCommands:
 
     def stream_pending(self):
         args = ["XPENDING", self.of(STREAMS), self.r.choice(GROUPS)]
-        return args + self.r.choice([[], [], [self.r.choice(STARTS), self.r.choice(STARTS), self.count(), b"nobody"]])
+        if self.r.random() < 0.5:
+            return args
+        args += [self.r.choice(STARTS), self.r.choice(STARTS), self.count()]
+        return args + self.maybe(0.5, self.r.choice(CONSUMERS + [b"nobody"]))
 
     def stream_claim(self):
         ids = [b"%d-%d" % (self.r.randint(0, 60), self.r.randint(0, 3)) for _ in range(3)]
@@ -179,4 +182,7 @@ def normal(args, reply):
     if words[0] in ("SORT", "SORT_RO") and "ALPHA" in words and isinstance(reply, list):
         # `strcoll` ends at a NUL: what differs only after it comes in any order.
         return sorted(map(repr, reply)) if "GET" in words else [item.split(b"\0")[0] for item in reply]
+    if words[0] == "XPENDING" and isinstance(reply, list) and all(isinstance(entry, list) for entry in reply):
+        # The two servers deliver, and are asked how long ago that was, a moment apart.
+        return [[entry, consumer, deliveries] for entry, consumer, _idle, deliveries in reply]
     return reply
