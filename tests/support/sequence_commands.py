@@ -183,6 +183,7 @@ def normal(args, reply):
         # `strcoll` ends at a NUL: what differs only after it comes in any order.
         return sorted(map(repr, reply)) if "GET" in words else [item.split(b"\0")[0] for item in reply]
     if words[0] == "XPENDING" and isinstance(reply, list) and all(isinstance(entry, list) for entry in reply):
-        # The two servers deliver, and are asked how long ago that was, a moment apart.
+        # The two servers deliver, and are asked how long ago that was, a moment apart; where their clock is
+        # held, in differential_clock.py, the times are compared.
         return [[entry, consumer, deliveries] for entry, consumer, _idle, deliveries in reply]
     return reply
